@@ -5,7 +5,13 @@ from __future__ import annotations
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QCursor, QImage, QMouseEvent, QPixmap, QTransform
-from PySide6.QtWidgets import QGraphicsItem, QGraphicsPixmapItem, QGridLayout, QToolTip
+from PySide6.QtWidgets import (
+    QGraphicsItem,
+    QGraphicsPixmapItem,
+    QGraphicsScene,
+    QGridLayout,
+    QToolTip,
+)
 
 from rt_pose.rules.geometry import Geometry
 from rt_pose.rules.placed_zones import Corners
@@ -85,6 +91,7 @@ class Arena(pg.GraphicsLayoutWidget):
         """
         super().__init__()
         self.ci.layout.setContentsMargins(0, 0, 0, 0)
+        self.scene().setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)  # poses move all the time
         self.setMinimumSize(160, 120)
         self.notice, self.badge = style.label("", "notice"), style.label("", "badge")
         self.caption = style.label(camera, "title")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from support.qt import QtCore
 
-from rt_pose.viewer.arena import decode_image, frame_transform
-from rt_pose.viewer.messages import FrameHeader, FrameMessage
+from rt_pose.viewer.arena import Arena, decode_image, frame_transform
+from rt_pose.viewer.messages import FrameHeader, FrameMessage, PoseHeader, PoseMessage
 from rt_pose.viewer.pose_items import CHI2_95, ellipses
 
 
@@ -56,3 +56,17 @@ def test_raw_pictures(channels: int) -> None:
 )
 def test_a_broken_picture_is_none(bad: FrameMessage) -> None:
     assert decode_image(bad) is None
+
+
+def test_symbols_of_keypoints_are_drawn_once(qt_app: Any) -> None:
+    arena = Arena()  # the items live as long as it does
+    items = arena.pose
+    for i in range(5):
+        header = PoseHeader(v=1, session="s", seq=0, t_pub_ns=0, frame=i, shape=(2, 3, 8), fields=[])
+        xy = np.arange(12, dtype=np.float32).reshape(2, 3, 2) + i
+        lost = np.array([[False, False, i == 2], [False, True, False]])
+        pose = PoseMessage(header, xy, np.ones((2, 3, 3), np.float32), np.zeros_like(xy), lost)
+        items.draw(pose, pose, [])
+    assert len(items.points.data) == 6
+    assert len(items.points.fragmentAtlas) == 5, "three keypoints, two of which were lost, too"
+    assert len(items.ghost.fragmentAtlas) == 3
