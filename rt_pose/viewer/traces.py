@@ -8,7 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGraphicsScene, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsScene, QVBoxLayout, QWidget
 
 from rt_pose.clock import NS_PER_S
 from rt_pose.viewer import style
@@ -83,6 +83,11 @@ class TracePlot(QWidget):
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)
+        for side in (
+            "left",
+            "bottom",
+        ):  # the grid would be drawn with every curve
+            self.plot.getAxis(side).setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
         self.plot.getAxis("left").setWidth(AXIS_WIDTH_PX)
         self.plot.getAxis("bottom").setStyle(showValues=False)
         self.plot.showGrid(x=True, y=True, alpha=0.15)

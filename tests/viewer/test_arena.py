@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from support.qt import QtCore
@@ -49,6 +50,20 @@ def test_raw_pictures(channels: int) -> None:
     assert image is not None
     color = image.pixelColor(3, 1)
     assert [color.red(), color.blue()] == [7 * channels, 8 * channels - 1]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpegs(channels: int) -> None:
+    rgb = np.full((16, 24, channels), (200, 100, 30)[:channels], np.uint8)
+    data = cv2.imencode(".jpg", rgb[:, :, ::-1])[1].tobytes()
+    image = decode_image(frame(data, encoding="jpeg", width=24, height=16, channels=channels))
+    assert image is not None
+    color = image.pixelColor(20, 10)
+    assert np.abs(np.subtract([color.red(), color.blue()], [rgb[0, 0, 0], rgb[0, 0, -1]])).max() < 6
+    wrong = frame(data, encoding="jpeg", width=25, height=16)
+    cut = frame(data[: len(data) // 4], encoding="jpeg", width=24, height=16)
+    assert decode_image(wrong) is None
+    assert decode_image(cut) is None
 
 
 @pytest.mark.parametrize(
