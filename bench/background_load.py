@@ -41,6 +41,17 @@ class BackgroundLoad:
         return sum(_process_ticks(Path(f"/proc/{pid}/stat").read_text()) for pid in self._pids)
 
 
+def busy_s() -> float:
+    """Read how much processor time of all cores was not idle since the machine began, s.
+
+    Returns
+    -------
+    float
+        What the host took for others included.
+    """
+    return _busy_ticks() / _TICKS_PER_S
+
+
 def _busy_ticks() -> int:
     """Ticks of all cores that were not idle, those that the host took for others included."""
     user, nice, system, _idle, _wait, irq, softirq, steal = map(

@@ -4,9 +4,10 @@
     python -m bench.soak --model PACKAGE --config RIG.yaml [--minutes 30]
 
 Beside the run are a viewer (on $DISPLAY, or off screen where there is none), a subscriber that has stalled
-(it asks for everything and reads nothing), and a client that gives an order a second. Memory, open
-descriptors and processor time of every process are read each ten seconds. Latency and losses are those of the
-log, over the first and the last ten minutes (a third of a shorter run). Nothing else may run on the machine.
+(it asks for everything and reads nothing), and a client that gives an order a second until the run ends.
+Memory, open descriptors and processor time of every process are read each ten seconds. Latency and losses are
+those of the log, over the first and the last ten minutes (a third of a shorter run). Nothing else may run on
+the machine.
 """
 
 from __future__ import annotations
@@ -20,13 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import numpy as np
-import zmq
 
 from bench.background_load import own_memory_mib, processor_s
 from bench.isolation import subscribe
 from bench.latency.program import latency_config
+from bench.order_client import Orders, format_orders
 from bench.output import conditions, machine_line, markdown_table
 from bench.program import Out, run
 from bench.short_run import short_run
@@ -34,15 +34,12 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
 from rt_pose.config.build import load
 from rt_pose.config.schema import EngineConfig, Precision, PublishConfig, RunConfig
 from rt_pose.errors import UserError
-from rt_pose.loop.curve import ClientKeys, read_keys
 from rt_pose.loop.latency import summary
-from rt_pose.session.orders import open_control
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.session.run import RunObserver
 
 SAMPLE_S = 10.0
 WINDOW_S = 600.0
-ANSWER_MS = 2000
 
 
 @dataclass(kw_only=True)
@@ -93,41 +90,6 @@ def sample(pid: int, t_s: float) -> Sample | None:
         return None
 
 
-class Orders(threading.Thread):
-    """Gives an order a second, a mark in the log, and notes how long each answer took."""
-
-    def __init__(self, addresses: dict[str, str]) -> None:
-        """Make the thread.
-
-        Parameters
-        ----------
-        addresses
-            Of the run.
-        """
-        super().__init__(name="rt-pose-bench-orders", daemon=True)
-        self.answer_ms: list[float] = []
-        self.unanswered = 0
-        self.ended = threading.Event()
-        self._addresses = addresses
-
-    def run(self) -> None:
-        """See `threading.Thread.run`."""
-        clock = HostClock()
-        keys = read_keys(Path(self._addresses["keys"]), ClientKeys, "bench.soak")
-        number = 0
-        while not self.ended.wait(1.0):
-            number += 1
-            with open_control(self._addresses["control"], zmq.REQ, keys) as socket:
-                sent_ns = clock.now_ns()
-                order = {"v": 1, "id": str(number), "do": "mark", "args": {"text": f"mark {number}"}}
-                socket.send(msgspec.msgpack.encode(order))
-                if socket.poll(ANSWER_MS):
-                    socket.recv()
-                    self.answer_ms.append((clock.now_ns() - sent_ns) / NS_PER_MS)
-                else:
-                    self.unanswered += 1
-
-
 @dataclass
 class Companions(RunObserver):
     """Starts what stands beside the run, and reads what every process uses."""
@@ -145,7 +107,7 @@ class Companions(RunObserver):
         addresses = description["addresses"]
         if not self.alone:
             self._stalled = subscribe(addresses["publish"], b"")
-            self._viewer = _open_viewer(addresses)
+            self._viewer = open_viewer(addresses)
             self.orders = Orders(addresses)
             self.orders.start()
         self._sampler = threading.Thread(target=self._sample, name="rt-pose-bench-sampler", daemon=True)
@@ -164,14 +126,18 @@ class Companions(RunObserver):
                 if (found := sample(pid, t_s)) is not None:
                     self.samples.setdefault(name, []).append(found)
 
+    def ending(self) -> None:
+        """See `RunObserver.ending`: the control socket closes now, and sealing the session takes seconds."""
+        if self.orders is not None:
+            self.orders.ended.set()
+
     def finish(self) -> None:
         """End what stands beside the run."""
         self._ended.set()
         if self._sampler is not None:
             self._sampler.join()
         if self.orders is not None:
-            self.orders.ended.set()
-            self.orders.join(ANSWER_MS / 1e3 + 1)
+            self.orders.stop()
         if self._viewer is not None:
             self._viewer.terminate()
             self._viewer.wait()
@@ -179,7 +145,19 @@ class Companions(RunObserver):
             self._stalled.close()
 
 
-def _open_viewer(addresses: dict[str, str]) -> subprocess.Popen[bytes]:
+def open_viewer(addresses: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Open the window on a run, on $DISPLAY or off screen where there is none.
+
+    Parameters
+    ----------
+    addresses
+        Of the run.
+
+    Returns
+    -------
+    subprocess.Popen
+        The window's process.
+    """
     command = [sys.executable, "-m", "rt_pose.cli", "view", "--connect", addresses["publish"]]
     command += ["--keys", addresses["keys"]]
     environment = dict(os.environ)
@@ -216,7 +194,7 @@ def measure(options: Options) -> dict[str, Any]:
             result = finished.result
     finally:
         companions.finish()
-    orders = companions.orders
+    orders, marks = companions.orders, sum(order.do == "mark" for order in session.controls)
     return {
         "bench": "soak",
         **conditions(),
@@ -229,7 +207,7 @@ def measure(options: Options) -> dict[str, Any]:
         "latency_ms": latencies(session),
         "drops": _drops(session),
         "processes": {name: _use(found) for name, found in companions.samples.items()},
-        "orders": orders and {"answer_ms": summary(orders.answer_ms), "unanswered": orders.unanswered},
+        "orders": orders and orders.sum_up(marks),
         "warnings": result.warnings,
     }
 
@@ -356,12 +334,8 @@ def format_table(figures: dict[str, Any]) -> str:
         *(_lost(name, counts) for name, counts in figures["cameras"].items()),
         *(f"- {reason}: {count:,}" for reason, count in figures["drops"].items()),
     ]
-    if (orders := figures["orders"]) and orders["answer_ms"]:
-        answer = orders["answer_ms"]
-        lines.append(
-            f"- orders: {answer['n']:,} answered, P50 {_ms(answer['p50'])} ms, P99 {_ms(answer['p99'])} ms, "
-            f"{orders['unanswered']} not within {ANSWER_MS / 1e3:g} s"
-        )
+    if figures["orders"]:
+        lines.append(format_orders(figures["orders"]))
     return "\n".join(lines)
 
 

@@ -8,14 +8,16 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 import rigs
-from bench.background_load import own_memory_mib, processor_s
+from bench.background_load import busy_s, own_memory_mib, processor_s
+from bench.cameras.disturbed import by_disturbance, others_cores
 from bench.latency.program import measured_run
 from bench.short_run import short_run
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
@@ -45,6 +47,9 @@ class EmulatedRun:
     size: tuple[int, int]
     """Width and height of the frames, px."""
     precision: Precision
+    threads: int = 0
+    """Of the engine; 0: as a run chooses at its start."""
+    priority: Literal["normal", "high"] = "normal"
 
     def options(self, serial: str, rate_hz: float) -> dict[str, Any]:
         """Make the options of a camera, whose exposure leaves room for the rate.
@@ -63,6 +68,21 @@ class EmulatedRun:
         """
         exposure_us = min(5000.0, 0.4e6 / rate_hz)
         return {"serial": serial, "rate_hz": rate_hz, "exposure_us": exposure_us, "roi": [0, 0, *self.size]}
+
+    def with_threads(self, threads: int) -> EmulatedRun:
+        """Make the same with other threads of the engine.
+
+        Parameters
+        ----------
+        threads
+            How many; 0: as a run chooses at its start.
+
+        Returns
+        -------
+        EmulatedRun
+            The plan.
+        """
+        return replace(self, threads=threads)
 
     def config(self, cameras: int, rate_hz: float, seconds: float) -> RunConfig:
         """Make a run of whole length, recorded without video.
@@ -85,7 +105,7 @@ class EmulatedRun:
             f"camera{i}": CameraConfig("basler", self.options(serial, rate_hz))
             for i, serial in enumerate(SERIALS[:cameras])
         }
-        engine = EngineConfig(precision=self.precision)
+        engine = EngineConfig(precision=self.precision, threads=self.threads, priority=self.priority)
         settings = {"seconds": seconds, "budget_ms": BUDGET_MS}
         return measured_run(self.model, chosen, self.size, engine, **settings)
 
@@ -120,6 +140,8 @@ class Usage(RunObserver):
     """At each time, by process."""
     memory_mib: list[dict[str, float]] = field(default_factory=list)
     """At each time, by process: what belongs to it alone, so not the frames that processes share."""
+    busy_s: list[float] = field(default_factory=list)
+    """At each time: processor time of all cores together that was not idle."""
     _clock: HostClock = field(default_factory=HostClock)
 
     def stats(self, stats: dict[str, Any]) -> None:  # noqa: ARG002
@@ -131,9 +153,11 @@ class Usage(RunObserver):
         with suppress(FileNotFoundError):  # a process that has just ended
             taken = {name: processor_s(pid) for name, pid in pids.items()}
             memory = {name: own_memory_mib(pid) for name, pid in pids.items()}
+            busy = busy_s()
             self.t_ns.append(self._clock.now_ns())
             self.processor_s.append(taken)
             self.memory_mib.append(memory)
+            self.busy_s.append(busy)
 
     def cores(self) -> dict[str, float]:
         """Sum up the processor time.
@@ -157,6 +181,10 @@ class Usage(RunObserver):
         }
         return {**by_process, "whole": round(sum(by_process.values()), 4)}
 
+    def others_cores(self) -> NDArray[np.float64]:
+        """See `bench.cameras.disturbed.others_cores`."""
+        return others_cores(self.t_ns, self.busy_s, self.processor_s)
+
 
 @dataclass
 class Measured:
@@ -167,7 +195,9 @@ class Measured:
     usage: Usage
 
 
-def run_emulated(plan: EmulatedRun, cameras: int, rate_hz: float, seconds: float) -> Measured:
+def run_emulated(
+    plan: EmulatedRun, cameras: int, rate_hz: float, seconds: float, *, alone: bool = True
+) -> Measured:
     """Run once and account for every frame.
 
     Parameters
@@ -180,6 +210,8 @@ def run_emulated(plan: EmulatedRun, cameras: int, rate_hz: float, seconds: float
         Frames a second of each.
     seconds
         Length, s.
+    alone
+        Whether the cameras are measured without a loop, too.
 
     Returns
     -------
@@ -197,7 +229,7 @@ def run_emulated(plan: EmulatedRun, cameras: int, rate_hz: float, seconds: float
             if not played.result.summary:
                 raise UserError(f"the run did not end well: {played.result.status}")
             session, counts = played.session(), played.result.summary["cameras"]
-        alone = emulator_alone(plan, cameras, rate_hz, min(seconds, 10.0))
+        emulator = emulator_alone(plan, cameras, rate_hz, min(seconds, 10.0)) if alone else None
     stamps = stamp_columns(session.observations)
     arrival_ms = (stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS
     lost = [d for d in session.drops if d.stage != "end"]
@@ -211,7 +243,9 @@ def run_emulated(plan: EmulatedRun, cameras: int, rate_hz: float, seconds: float
             "frames": {name: account(session, name, found) for name, found in counts.items()},
             "arrival_to_decision_ms": summary(arrival_ms),
             "cores_in_use": usage.cores(),
-            "emulator_alone": alone,
+            "emulator_alone": emulator,
+            "engine": session.info.engine["description"],
+            "others": by_disturbance(session, usage.t_ns, usage.others_cores()),
             "lost_by_reason": dict(Counter(kind for kind, _ in explanations(session, lost))),
             "explained": [line for _, line in explanations(session, lost[:20])],
         },

@@ -3,6 +3,7 @@
     python -m bench.cameras --model PACKAGE --video FILE   one, two and four cameras that share one engine
     python -m bench.cameras --model PACKAGE --part two     two emulated Basler cameras, at 30 and 90 a second
     python -m bench.cameras --model PACKAGE --part long    an emulated one at 60 a second, for 30 minutes
+    python -m bench.cameras --model PACKAGE --part threads  the same for a minute, with other threads in turns
 
 Basler's library emulates its cameras in the process of the loop, so that they take processor time which a
 camera would not: it is measured alone as well.
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from bench.cameras import long, shared_engine, two
+from bench.cameras import long, shared_engine, threads, two
 from bench.cameras.emulated import EmulatedRun
 from bench.cameras.shared_engine import SharedEngine
 from bench.program import Out, run
@@ -28,12 +29,13 @@ class Options:
     """Options of the command line."""
 
     model: Annotated[str, "folder of the model package"]
-    part: Annotated[Literal["engine", "two", "long"], "what is measured"] = "engine"
+    part: Annotated[Literal["engine", "two", "long", "threads"], "what is measured"] = "engine"
     video: Annotated[Path | None, "part engine: the recording that every camera plays"] = None
     rate: Annotated[float | None, "frames a second of each camera; by default as the part has it"] = None
     seconds: Annotated[float | None, "length of each run; by default as the part has it"] = None
-    size: Annotated[str, "parts two and long: WIDTHxHEIGHT of the emulated frames"] = "1024x1040"
+    size: Annotated[str, "emulated cameras: WIDTHxHEIGHT of the frames"] = "1024x1040"
     precision: Precision = "float32"
+    priority: Annotated[Literal["normal", "high"], "emulated cameras: of the loop's process"] = "normal"
     out: Out = None
 
 
@@ -69,9 +71,9 @@ def measure(options: Options) -> dict[str, Any]:
     size = parse_size(options.size)
     if size is None:
         raise UserError("--size: expected WIDTHxHEIGHT in px such as 1024x1040, got nothing")
-    plan = EmulatedRun(options.model, size, options.precision)
-    measured = two.measure if options.part == "two" else long.measure
-    return measured(plan, options.rate, options.seconds)
+    plan = EmulatedRun(options.model, size, options.precision, priority=options.priority)
+    parts = {"two": two.measure, "long": long.measure, "threads": threads.measure}
+    return parts[options.part](plan, options.rate, options.seconds)
 
 
 def text(figures: dict[str, Any]) -> str:
@@ -87,7 +89,12 @@ def text(figures: dict[str, Any]) -> str:
     str
         Markdown.
     """
-    formats = {"cameras": shared_engine.text, "cameras two": two.text, "cameras long": long.text}
+    formats = {
+        "cameras": shared_engine.text,
+        "cameras two": two.text,
+        "cameras long": long.text,
+        "cameras threads": threads.text,
+    }
     return formats[figures["bench"]](figures)
 
 

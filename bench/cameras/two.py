@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.cameras.disturbed import format_disturbance
 from bench.cameras.emulated import EmulatedRun, run_emulated
 from bench.output import conditions, machine_line, markdown_table
 from bench.program import say
@@ -145,7 +146,7 @@ def run_table(runs: list[dict[str, Any]], cores: int) -> str:
 
 
 def explained(run: dict[str, Any]) -> list[str]:
-    """Format what became of lost frames.
+    """Format what became of lost frames, and what engine and machine did.
 
     Parameters
     ----------
@@ -155,13 +156,14 @@ def explained(run: dict[str, Any]) -> list[str]:
     Returns
     -------
     list[str]
-        Paragraphs, none where nothing was lost.
+        Paragraphs.
     """
+    others = f"{run['engine']}. {format_disturbance(run['others'])}"
     if not run["lost_by_reason"]:
-        return [f"At {run['rate_hz']:g} frames a second nothing was lost."]
+        return [others, f"At {run['rate_hz']:g} frames a second nothing was lost."]
     counted = "; ".join(f"{n} x {kind}" for kind, n in run["lost_by_reason"].items())
     first = "\n".join(f"- {line}" for line in run["explained"])
-    return [f"Lost at {run['rate_hz']:g} frames a second: {counted}. The first of them:", first]
+    return [others, f"Lost at {run['rate_hz']:g} frames a second: {counted}. The first of them:", first]
 
 
 def _share_replaced(run: dict[str, Any]) -> float:

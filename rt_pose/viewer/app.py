@@ -130,8 +130,7 @@ def main(view: ViewRequest) -> int:
     from rt_pose.viewer import style
     from rt_pose.viewer.show import show
 
-    if hasattr(os, "nice"):
-        os.nice(PAINTING_NICE)
+    _give_way()
 
     def make() -> QMainWindow:
         style.use(view.theme)
@@ -139,6 +138,14 @@ def main(view: ViewRequest) -> int:
 
     status, _ = show(make)
     return status
+
+
+def _give_way() -> None:
+    """Let a loop on this machine go first, also where a timer or a message wakes the window."""
+    if hasattr(os, "nice"):
+        os.nice(PAINTING_NICE)
+    if hasattr(os, "SCHED_BATCH"):  # a batch process does not take the core from the loop as it wakes
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _check(view: ViewRequest) -> None:

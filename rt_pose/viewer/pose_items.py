@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtGui import QColor, QPen
+from PySide6.QtGui import QBrush, QColor, QPen
 
 from rt_pose.session.individuals import SURE
 from rt_pose.viewer import style
@@ -17,6 +18,8 @@ CHI2_95 = 5.991
 """95 % of chi-square with 2 degrees of freedom."""
 _ANGLES = np.linspace(0.0, 2.0 * np.pi, 33)
 UNIT_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)
+RIM = "#101318"
+"""Around a keypoint, so that it is seen on any frame."""
 
 
 def ellipses(xy: NDArray[np.float32], cov: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -87,6 +90,7 @@ class PoseItems:
         self.bones: list[pg.PlotCurveItem] = []
         """One curve an individual."""
         self.ghost = scatter(view, size=15)
+        self.ghost.setBrush(None)
         self.points = scatter(view, size=9)
         self._keypoints: list[str] = []
         self._names: list[pg.TextItem] = []
@@ -134,14 +138,10 @@ class PoseItems:
         xy = pose.xy.reshape(n * k, 2)
         lost = pose.lost.reshape(n * k)
         seen = np.isfinite(xy[:, 0] + xy[:, 1])
-        colors = [
-            style.individual_color(i // k) if n > 1 else style.keypoint_color(i, k) for i in range(n * k)
-        ]
-        self.points.setData(
-            pos=xy[seen],
-            brush=[pg.mkBrush(None) if lost[i] else pg.mkBrush(colors[i]) for i in np.flatnonzero(seen)],
-            pen=[pg.mkPen(colors[i] if lost[i] else "#101318", width=1) for i in np.flatnonzero(seen)],
-        )
+        # Of several individuals each has a colour, of one each keypoint.
+        numbers = [(i // k, 0) if n > 1 else (i, k) for i in range(n * k)]
+        looks = [point_look(*numbers[i], bool(lost[i])) for i in np.flatnonzero(seen)]
+        self.points.setData(pos=xy[seen], pen=[pen for pen, _ in looks], brush=[brush for _, brush in looks])
         alive = seen & ~lost
         self._draw_bones(pose, alive.reshape(n, k), skeleton)
         if self.show_cov:
@@ -149,7 +149,7 @@ class PoseItems:
             self.cov.setData(outline[:, 0], outline[:, 1], connect="finite")
         else:
             self.cov.clear()
-        self._draw_prediction(xy, alive, prediction if self.show_prediction else None, colors)
+        self._draw_prediction(xy, alive, prediction if self.show_prediction else None, numbers)
         self._place_names(pose, seen.reshape(n, k))
         self._place_labels(pose, seen.reshape(n, k))
 
@@ -182,7 +182,7 @@ class PoseItems:
         xy: NDArray[np.float32],
         alive: NDArray[np.bool_],
         prediction: PoseMessage | None,
-        colors: Sequence[QColor],
+        numbers: Sequence[tuple[int, int]],
     ) -> None:
         if prediction is None or prediction.lost.size != len(alive):
             self.ghost.clear()
@@ -190,8 +190,8 @@ class PoseItems:
             return
         ahead = prediction.xy.reshape(-1, 2)
         drawn = alive & np.isfinite(ahead).all(axis=-1)
-        pens = [pg.mkPen(color, width=2) for color, shown in zip(colors, drawn, strict=True) if shown]
-        self.ghost.setData(pos=ahead[drawn], pen=pens, brush=pg.mkBrush(None))
+        pens = [ring_pen(*numbers[i]) for i in np.flatnonzero(drawn)]
+        self.ghost.setData(pos=ahead[drawn], pen=pens)
         lead = np.stack([xy[drawn], ahead[drawn]], axis=1).reshape(-1, 2)
         self.lead.setData(lead[:, 0], lead[:, 1], connect="pairs")
 
@@ -237,6 +237,50 @@ class PoseItems:
         curve = pg.PlotCurveItem(pen=pen, antialias=True)
         self._view.addItem(curve, ignoreBounds=True)
         return curve
+
+
+@cache
+def point_look(index: int, count: int, lost: bool) -> tuple[QPen, QBrush]:
+    """Get how a keypoint is drawn; a lost one is empty.
+
+    Equal points share these objects: pyqtgraph keeps one picture of a symbol for each pen and brush that it
+    has seen, and would draw all symbols anew for new ones.
+
+    Parameters
+    ----------
+    index, count
+        Number of the keypoint, and how many there are; or number of the individual, and 0.
+    lost
+        Whether it is lost.
+
+    Returns
+    -------
+    tuple[QPen, QBrush]
+        Its rim and what fills it.
+    """
+    color = _color(index, count)
+    return pg.mkPen(color if lost else RIM, width=1), pg.mkBrush(None if lost else color)
+
+
+@cache
+def ring_pen(index: int, count: int) -> QPen:
+    """Get the pen of a predicted keypoint; equal ones share it, see `point_look`.
+
+    Parameters
+    ----------
+    index, count
+        Number of the keypoint, and how many there are; or number of the individual, and 0.
+
+    Returns
+    -------
+    QPen
+        The pen of its ring.
+    """
+    return pg.mkPen(_color(index, count), width=2)
+
+
+def _color(index: int, count: int) -> QColor:
+    return style.keypoint_color(index, count) if count else style.individual_color(index)
 
 
 def scatter(view: pg.ViewBox, size: int) -> pg.ScatterPlotItem:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.delivery import add_up, count_failures, format_counts
 from rt_pose.viewer import style
 from rt_pose.viewer.flow import FlowLayout
 from rt_pose.viewer.messages import LatencySummary, StatsBody
+from rt_pose.viewer.text_line import TextLine
 from rt_pose.viewer.view_state import ViewState
 
 Severity = Literal["plain", "good", "warn", "bad", "muted"]
@@ -224,15 +224,11 @@ class StatusStrip(QWidget):
             "bad": colors.bad,
             "muted": colors.muted,
         }
-        for label, cell in zip(self.values.values(), cells, strict=True):
-            color = by_severity[cell.severity]
-            text = f'<span style="color:{color}; font-weight:600">{escape(cell.text)}</span>'
-            if label.text() != text:
-                label.setText(text)
-            label.setToolTip(cell.hint)
+        for value, cell in zip(self.values.values(), cells, strict=True):
+            value.write(cell.text, by_severity[cell.severity], cell.hint)
 
 
-def _cell(row: FlowLayout, caption: str, width: int) -> QLabel:
+def _cell(row: FlowLayout, caption: str, width: int) -> TextLine:
     frame = QFrame()
     frame.setObjectName("card")
     frame.setMinimumWidth(width)
@@ -240,7 +236,8 @@ def _cell(row: FlowLayout, caption: str, width: int) -> QLabel:
     column.setContentsMargins(9, 4, 9, 5)
     column.setSpacing(0)
     column.addWidget(style.label(caption, "caption"))
-    value = QLabel("–")
+    value = TextLine("value")
+    value.write("–")
     column.addWidget(value)
     row.addWidget(frame)
     return value

@@ -69,7 +69,8 @@ QLabel {{ background: transparent; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; border: none; }}
 QFrame#card {{ background: {panel}; border: 1px solid {edge}; border-radius: 6px; }}
 QLabel#caption {{ color: {muted}; font-size: 10px; }}
-QLabel#title {{ color: {muted}; font-size: 12px; }}
+#title {{ color: {muted}; font-size: 12px; }}
+#value {{ font-weight: 600; }}
 QLabel#notice {{
     background: {panel}; border: 1px solid {edge}; border-radius: 6px; padding: 10px 18px;
 }}

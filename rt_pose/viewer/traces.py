@@ -8,12 +8,13 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsScene, QVBoxLayout, QWidget
 
 from rt_pose.clock import NS_PER_S
 from rt_pose.viewer import style
 from rt_pose.viewer.curves import Curve
 from rt_pose.viewer.histogram import BUDGET_SHOWN_FROM, nice_ceiling
+from rt_pose.viewer.text_line import TextLine
 
 LIVE_SPAN_S = (-10.0, 0.0)
 """Shown of a run: before the newest pose."""
@@ -76,19 +77,28 @@ class TracePlot(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        self.title = style.label("", "title")
-        self.title.setMinimumWidth(1)  # it is cut where there is no room, and widens nothing
+        self.title = TextLine("title", yields=True)
         self.plot = pg.PlotWidget()
         self.plot.setMinimumHeight(MINIMUM_HEIGHT_PX)
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)
+        for side in (
+            "left",
+            "bottom",
+        ):  # the grid would be drawn with every curve
+            self.plot.getAxis(side).setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
         self.plot.getAxis("left").setWidth(AXIS_WIDTH_PX)
         self.plot.getAxis("bottom").setStyle(showValues=False)
         self.plot.showGrid(x=True, y=True, alpha=0.15)
         self.plot.getViewBox().disableAutoRange()
+        self.plot.scene().setItemIndexMethod(
+            QGraphicsScene.ItemIndexMethod.NoIndex
+        )  # curves move all the time
         self._has_times = False
-        self.lines: list[pg.PlotDataItem] = []
+        self._ranges: tuple[float, ...] = ()
+        """Of the axes: y, then x."""
+        self.lines: list[pg.PlotCurveItem] = []
         """One an individual."""
         self.budget = pg.InfiniteLine(angle=0)
         self.cursor_line = pg.InfiniteLine(angle=90)
@@ -141,7 +151,8 @@ class TracePlot(QWidget):
         t_s = (curve.t_ns - now_ns) / NS_PER_S
         while len(self.lines) < len(curve.values):
             pen = pg.mkPen(style.curve_color(len(self.lines)), width=1)
-            self.lines.append(self.plot.plot(pen=pen, connect="finite"))
+            self.lines.append(pg.PlotCurveItem(pen=pen, connect="finite"))
+            self.plot.addItem(self.lines[-1], ignoreBounds=True)
         for i, line in enumerate(self.lines):
             if i < len(curve.values):
                 line.setData(t_s, curve.values[i])
@@ -153,23 +164,26 @@ class TracePlot(QWidget):
         if drawn and curve.budget is not None:
             self.budget.setValue(curve.budget)
             high = max(high, nice_ceiling(1.1 * curve.budget))
-        view = self.plot.getViewBox()
-        view.setYRange(low, high, padding=0.04)
-        view.setXRange(*span_s, padding=0)
+        self._show_ranges(low, high, *span_s)
         self.cursor_line.setVisible(span_s[1] > 0.0)
         self.cursor_line.setValue(0.0)
         self._entitle(curve, int(np.searchsorted(curve.t_ns, now_ns, side="right")) - 1)
+
+    def _show_ranges(self, low: float, high: float, start_s: float, end_s: float) -> None:
+        """Set the axes, which are drawn anew for it even where nothing is new."""
+        if self._ranges != (low, high, start_s, end_s):
+            self._ranges = (low, high, start_s, end_s)
+            view = self.plot.getViewBox()
+            view.setYRange(low, high, padding=0.04)
+            view.setXRange(start_s, end_s, padding=0)
 
     def _entitle(self, curve: Curve, at: int) -> None:
         """The title, with the values of the present."""
         values = curve.values[:, at].tolist() if 0 <= at < curve.values.shape[1] else []
         now = ", ".join(format_value(value, curve.unit) for value in values)
         budget = "" if curve.budget is None else f"   budget {curve.budget:g} {curve.unit}"
-        text = f"{curve.title}   {now}{budget}"
-        if self.title.text() != text:
-            self.title.setText(text)
-        if self.title.toolTip() != curve.hint:
-            self.title.setToolTip(curve.hint)
+        self.title.write(f"{curve.title}   {now}{budget}", hint=curve.hint)
+        if self.plot.toolTip() != curve.hint:
             self.plot.setToolTip(curve.hint)
 
 

@@ -12,7 +12,9 @@ import pytest
 from support.basler import emulated_cameras
 from support.tiny_package import make_tiny_package
 
-from bench.cameras.emulated import Usage, account, explanations
+from bench.cameras import threads
+from bench.cameras.disturbed import by_disturbance, format_disturbance, others_cores
+from bench.cameras.emulated import EmulatedRun, Usage, account, explanations
 from bench.cameras.long import memory_figure, memory_of
 from bench.cameras.program import Options, measure, text
 from rt_pose.clock import NS_PER_MS, NS_PER_S
@@ -104,3 +106,51 @@ def test_a_short_run_of_a_part(part: Any, tmp_path: Path) -> None:
     written = text(figures)
     assert "Arrival to decision" in written
     assert "none uncounted: True" in written
+
+
+def test_what_was_lost_while_others_had_the_processor_is_told_apart() -> None:
+    t_ns = [round(500 * i * NS_PER_MS) for i in range(7)]
+    busy_s = [0.0, 0.3, 0.6, 1.3, 1.6, 1.9, 2.2]
+    ours_s = [{"rt-pose-loop": 0.3 * i} for i in range(7)]
+    others = others_cores(t_ns, busy_s, ours_s)
+    assert others.tolist() == pytest.approx([0.0, 0.0, 0.8, 0.0, 0.0, 0.0])
+    seen = [observed(100.0 * i, 40.0 if 10 <= i < 15 else 5.0) for i in range(30)]
+    drops = [drop(1100, "capture", "newer"), drop(1600, "device", "gap", 2), drop(2900, "capture", "newer")]
+    drops.append(drop(2950, "end", "left"))
+    whole = session(seen, drops)
+    whole.frames = [SimpleNamespace(stamps=one.stamps) for one in seen]
+    found = by_disturbance(whole, t_ns, others)
+    disturbed, quiet = found["disturbed"], found["quiet"]
+    assert (disturbed["frames"], disturbed["lost"]) == (10, 3), "with the half-second that follows"
+    assert (quiet["frames"], quiet["lost"]) == (20, 1)
+    assert quiet["arrival_to_decision_ms"]["max"] < 6 < disturbed["arrival_to_decision_ms"]["p99"]
+    assert "3 of 10 frames were lost then, 1 of 20 in the rest (5.0000%" in format_disturbance(found)
+
+
+def test_ways_to_arrange_threads_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def measured(plan: EmulatedRun, cameras: int, rate_hz: float, seconds: float, *, alone: bool) -> Any:
+        assert (cameras, rate_hz, seconds, alone) == (1, 60.0, 60.0, False)
+        asked.append(plan.threads)
+        quiet = {"frames": 3000, "lost": 1}
+        frames = {"delivered": 3600, "skipped": 1, "replaced": 2 + plan.threads}
+        run = {
+            "frames": {"camera0": frames},
+            "arrival_to_decision_ms": {"p50": 10.0, "p90": 12.0, "p99": 20.0 + len(asked)},
+            "others": {"quiet": quiet},
+            "cores_in_use": {"whole": 1.5},
+            "engine": "openvino",
+        }
+        return SimpleNamespace(figures=run)
+
+    monkeypatch.setattr(threads, "run_emulated", measured)
+    monkeypatch.setattr(threads, "physical_cores", lambda: 2)
+    figures = threads.measure(EmulatedRun("package", (640, 480), "float32"), None, None)
+    assert asked == [0, 1, 2, 2, 1, 0, 0, 1, 2]
+    auto = figures["ways"][0]
+    assert (auto["lost"], auto["delivered"], auto["quiet_lost"]) == (9, 10800, 3)
+    assert auto["p99"] == 26.0, "the median of the first, the sixth and the seventh run"
+    written = threads.text(figures)
+    assert "9 (0.083%)" in written
+    assert "What `auto` chose:\n\n- openvino" in written

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from support.qt import QtCore
 
-from rt_pose.viewer.arena import decode_image, frame_transform
-from rt_pose.viewer.messages import FrameHeader, FrameMessage
+from rt_pose.viewer.arena import Arena, decode_image, frame_transform
+from rt_pose.viewer.messages import FrameHeader, FrameMessage, PoseHeader, PoseMessage
 from rt_pose.viewer.pose_items import CHI2_95, ellipses
 
 
@@ -51,8 +52,36 @@ def test_raw_pictures(channels: int) -> None:
     assert [color.red(), color.blue()] == [7 * channels, 8 * channels - 1]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpegs(channels: int) -> None:
+    rgb = np.full((16, 24, channels), (200, 100, 30)[:channels], np.uint8)
+    data = cv2.imencode(".jpg", rgb[:, :, ::-1])[1].tobytes()
+    image = decode_image(frame(data, encoding="jpeg", width=24, height=16, channels=channels))
+    assert image is not None
+    color = image.pixelColor(20, 10)
+    assert np.abs(np.subtract([color.red(), color.blue()], [rgb[0, 0, 0], rgb[0, 0, -1]])).max() < 6
+    wrong = frame(data, encoding="jpeg", width=25, height=16)
+    cut = frame(data[: len(data) // 4], encoding="jpeg", width=24, height=16)
+    assert decode_image(wrong) is None
+    assert decode_image(cut) is None
+
+
 @pytest.mark.parametrize(
     "bad", [frame(b"123"), frame(b"no jpeg", encoding="jpeg"), frame(b"12345678", encoding="png2")]
 )
 def test_a_broken_picture_is_none(bad: FrameMessage) -> None:
     assert decode_image(bad) is None
+
+
+def test_symbols_of_keypoints_are_drawn_once(qt_app: Any) -> None:
+    arena = Arena()  # the items live as long as it does
+    items = arena.pose
+    for i in range(5):
+        header = PoseHeader(v=1, session="s", seq=0, t_pub_ns=0, frame=i, shape=(2, 3, 8), fields=[])
+        xy = np.arange(12, dtype=np.float32).reshape(2, 3, 2) + i
+        lost = np.array([[False, False, i == 2], [False, True, False]])
+        pose = PoseMessage(header, xy, np.ones((2, 3, 3), np.float32), np.zeros_like(xy), lost)
+        items.draw(pose, pose, [])
+    assert len(items.points.data) == 6
+    assert len(items.points.fragmentAtlas) == 5, "three keypoints, two of which were lost, too"
+    assert len(items.ghost.fragmentAtlas) == 3
