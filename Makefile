@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: install demo test test-slurm check format docs docs-commands wheel-check clean
+.PHONY: install demo test compiled test-slurm check format docs docs-commands wheel-check clean
 
 install: $(STAMP)
 
@@ -28,15 +28,22 @@ demo: install
 # Both tries are printed; a test that needs its second try is to be mended.
 PYTEST := $(BIN)/python -m pytest
 AGAIN := echo "once more, alone:" && $(PYTEST) --last-failed --last-failed-no-failures none
+PROCESSES ?= 3
 
-test: install check
+test: install
+	@$(MAKE) --no-print-directory -j2 -O check compiled
 	@# Both parts, also where the first fails. Compiled modules are kept: each of the many programs that are
 	@# started would compile them anew.
 	export PYTHONDONTWRITEBYTECODE=; status=0; \
-	    $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not alone" \
+	    $(PYTEST) -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not alone" \
 	        || { $(AGAIN) -m "not alone"; } || status=1; \
 	    $(PYTEST) -m alone || { $(AGAIN) -m alone; } || status=1; \
 	    exit $$status
+
+# Beside the type checker, which keeps one core busy: what the tests' processes would each compile for themselves.
+compiled: install
+	@export PYTHONDONTWRITEBYTECODE=; PYTHONPATH=tests $(BIN)/python -c "import support.warm_training"; \
+	    $(PYTEST) --collect-only >/dev/null || true
 
 # On a real SLURM of one node: as root, with slurm-wlm and munge of Debian.
 test-slurm: install

@@ -271,7 +271,8 @@ def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
             early = box.level(0) == 0
             t_fault_ns = clock.now_ns()
             scenario.does(rig)
-            down = box.wait_for(0, False, t_fault_ns, LONGEST_WAIT_S if scenario.drops else STAYS_S)
+            wait_s = LONGEST_WAIT_S if scenario.drops else STAYS_S
+            down = None if early else box.wait_for(0, False, t_fault_ns, wait_s)
             if not scenario.ends:
                 threading.Event().wait(1.0)  # every message has been sent by then
                 os.kill(rig.supervisor, signal.SIGTERM)

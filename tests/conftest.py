@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="rt-pose-test-")
     atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
 
-from support import programs  # what it imports reads the environment
+from support import programs, warm_workers  # what they import reads the environment
 from support.one_thread import one_thread
 from support.patience import PATIENCE_S
 from support.shared import shared_folder
@@ -29,21 +30,44 @@ from support.warm_processes import PROGRAMS, RUNS, WarmContext, server
 
 from rt_pose.session import processes
 
+gc.disable()  # until all is collected: what is imported stays, and to search it again and again takes seconds
+
 ROOT = Path(__file__).resolve().parent.parent
+ALONE = "alone"
+"""The mark of the tests beside which nothing may run."""
 LONG = (
-    *("train/support", "session/test_run.py", "train/fitting", "train/distillation", "bench/torture"),
+    *("session/test_run.py", "train/support", "train/fitting", "train/distillation", "bench/torture"),
     *("bench/test_safety.py", "cli/test_main.py", "train", "bench", "audit", "session", "rigs", "contracts"),
+    *("test_extras.py", "docs", "offline", "cli", "inference", "loop", "examples", "reports", "export"),
+    *("test_names.py", "test_logging.py", "decisions/test_aim.py", "experiments"),
 )
 """Folders and files of the tests that take longest, these first."""
 os.environ.setdefault("LSLAPICFG", str(ROOT / "tests" / "support" / "lsl_api.cfg"))  # read once, by liblsl
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin what all workers share, before there are any."""
-    if getattr(config.option, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ:
-        for imports in (RUNS, PROGRAMS):
-            server(imports).ensure_running()
+    """Begin what the tests share, before there are any: it imports while they are collected."""
+    side_by_side = bool(getattr(config.option, "numprocesses", None))
+    if "PYTEST_XDIST_WORKER" in os.environ or not (side_by_side or config.option.markexpr == ALONE):
+        return
+    for imports in (PROGRAMS, RUNS) if side_by_side else (RUNS,):
+        server(imports).ensure_running()
+    if side_by_side:
         shared_folder()
+        warm_workers.install()
+        gc.enable()  # this process collects nothing
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where only those marked `alone` are wanted, leave out the many modules that have none."""
+    if config.option.markexpr != ALONE or collection_path.suffix != ".py" or has_mark(collection_path):
+        return None
+    return True
+
+
+def has_mark(module: Path) -> bool:
+    """Whether the text of a module has the mark."""
+    return f"pytest.mark.{ALONE}" in module.read_text(encoding="utf-8")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,6 +78,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, start in enumerate(LONG) if path.startswith(start)), len(LONG))
 
     items.sort(key=place)
+    for module in {item.path for item in items if item.get_closest_marker(ALONE)}:
+        if not has_mark(module):
+            raise pytest.UsageError(f"{module}: write `pytest.mark.{ALONE}`, or its tests are never run")
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, and not looked for among what was imported."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

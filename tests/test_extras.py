@@ -138,23 +138,34 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_an_experiment_runs_is_replayed_and_reported_without_extras(rig: Path) -> None:
-    """The recording through the whole live path: engine, outputs, recorder, film, report, replay."""
-    done = verbs(rig, ["run", "rig.yaml", "--model", "package", "--out", "session"])
-    assert done.returncode == 0, done.stderr
-    assert "preprocessing by compiled" in done.stderr
-    assert "nvidia.dali is not installed" in done.stderr
+@pytest.fixture(scope="module")
+def without_extras(rig: Path) -> subprocess.CompletedProcess[str]:
+    """The recording through the whole live path, and what is made of the session and of other recordings."""
+    return verbs(
+        rig,
+        ["run", "rig.yaml", "--model", "package", "--out", "session"],
+        ["replay", "session", "--from-video", "--hindsight"],
+        ["report", "session"],
+        ["predict", "--model", "package", "--video", "clip.avi", "--out", "one.csv"],
+        ["smooth", "one.csv", "one.csv", "--out", "two.csv"],
+        ["devices"],
+        ["doctor"],
+    )
+
+
+def test_an_experiment_runs_is_replayed_and_reported_without_extras(
+    rig: Path, without_extras: subprocess.CompletedProcess[str]
+) -> None:
+    """Engine, outputs, recorder, film, report, replay."""
+    assert without_extras.returncode == 0, without_extras.stderr
+    assert "preprocessing by compiled" in without_extras.stderr
+    assert "nvidia.dali is not installed" in without_extras.stderr
     assert (rig / "session" / "report.html").is_file()
-    done = verbs(rig, ["replay", "session", "--from-video", "--hindsight"], ["report", "session"])
-    assert done.returncode == 0, done.stderr
 
 
-def test_other_verbs_without_extras(rig: Path) -> None:
-    predict = ["predict", "--model", "package", "--video", "clip.avi", "--out", "one.csv"]
-    smooth = ["smooth", "one.csv", "one.csv", "--out", "two.csv"]
-    done = verbs(rig, predict, smooth, ["devices"], ["doctor"])
-    assert done.returncode == 0, done.stderr
-    assert "pip install 'rt-pose[train]'" in done.stdout  # doctor's word on extras
+def test_other_verbs_without_extras(rig: Path, without_extras: subprocess.CompletedProcess[str]) -> None:
+    assert without_extras.returncode == 0, without_extras.stderr
+    assert "pip install 'rt-pose[train]'" in without_extras.stdout  # doctor's word on extras
     assert (rig / "two.csv").is_file()
 
 

@@ -40,6 +40,7 @@ def test_the_verdict(p50: tuple[float, ...], p99: tuple[float, ...], expected: s
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.usefixtures("warm_programs")
 def test_what_was_measured_is_kept_and_not_measured_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.patience import TRIES
 from support.tiny_package import make_tiny_package
 
 import rigs
@@ -30,6 +31,15 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+def try_while_high(name: str, package: str) -> SafetyOutcome:
+    """The first try whose line was high when the fault came: on a busy machine heartbeats are late."""
+    for _ in range(TRIES):
+        outcome = try_once(SCENARIOS[name], package)
+        if not outcome.early:
+            return outcome
+    raise AssertionError(f"low before the fault in each of {TRIES} tries")
+
+
 @pytest.mark.parametrize(
     ("name", "status", "expected"),
     [
@@ -45,17 +55,12 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> str:
             "the loop hung: no turn for",
             "no last record",
         ),
-        pytest.param(
-            "loop's process stopped (SIGSTOP)",
-            "the loop hung: no turn for",
-            "no last record",
-            marks=pytest.mark.alone,  # the line must be high when it is stopped
-        ),
+        ("loop's process stopped (SIGSTOP)", "the loop hung: no turn for", "no last record"),
         ("emergency ordered", "complete", "order emergency (control)"),
     ],
 )
 def test_every_way_out_leaves_the_line_low(package: str, name: str, status: str, expected: str) -> None:
-    outcome = try_once(SCENARIOS[name], package)
+    outcome = try_while_high(name, package)
     assert outcome.ms is not None
     assert outcome.status.startswith(status)
     assert any(expected in entry for entry in outcome.log), outcome.log

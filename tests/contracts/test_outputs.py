@@ -12,6 +12,7 @@ from support.firmata_board import FirmataBoard
 from support.harp_board import HarpBoard
 from support.json_board import JsonBoard
 from support.null_sink import CARD, null_sink
+from support.patience import PATIENCE_S
 from support.peers import OpenEphysServer, OscServer, Puller, UdpReceiver
 
 import rigs
@@ -28,7 +29,6 @@ from rt_pose.drivers import DriverContext, make_output, outputs
 from rt_pose.errors import UserError
 
 rigs.register()
-pytestmark = pytest.mark.alone  # the box answers in time, or the driver gives up
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def puller() -> Iterator[dict[str, Any]]:
 
 
 class SharedSink:
-    """One sound server for all tests that need it: to begin and to end it takes seconds."""
+    """One sound server for all tests that need it, and as slow as it likes: to begin it takes seconds."""
 
     def __init__(self) -> None:
         self._open: ExitStack | None = None
@@ -54,6 +54,9 @@ class SharedSink:
         if self._open is None:
             with ExitStack() as stack:
                 stack.enter_context(null_sink())
+                patch = stack.enter_context(pytest.MonkeyPatch.context())
+                for name in ("LEAST_PATIENCE_S", "RUNNING_WITHIN_S"):
+                    patch.setattr(f"rigs.outputs.sound.{name}", PATIENCE_S)
                 self._open = stack.pop_all()
         yield {}
 
@@ -94,7 +97,7 @@ CASES = {
             nothing, "not run on a device: NI's driver is not there (see tests/rigs/outputs/test_nidaq.py)"
         ),
     ),
-    "open_ephys": OutputCase({"delay_ms": 0.0, "answer_ms": 2000}, around=partial(port_of, OpenEphysServer)),
+    "open_ephys": OutputCase({"delay_ms": 0.0, "answer_ms": 4000}, around=partial(port_of, OpenEphysServer)),
     "osc": OutputCase({"preset": "open_ephys"}, around=partial(port_of, OscServer)),
     "serial_json": OutputCase({"delay_ms": 0.0, "answer_ms": 4000}, around=partial(port_of, JsonBoard)),
     "serial_ttl": OutputCase(
@@ -128,6 +131,7 @@ class TestOutputs(OutputContract):
     cases = CASES
 
 
+@pytest.mark.alone  # the device answers in time, or the driver gives up
 class TestIllOutputs(IllOutputContract):
     cases = {  # noqa: RUF012 - as the suite's documentation shows it
         "firmata": IllOutputCase({**CASES["firmata"].options, "answer_ms": 100}, FirmataBoard, ail_board),

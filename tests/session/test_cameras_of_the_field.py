@@ -144,6 +144,7 @@ def test_a_camera_that_comes_back_leaves_the_run_disarmed_until_armed(
 
 
 @needs_gige
+@pytest.mark.usefixtures("warm_programs")
 def test_the_program_says_what_became_of_it(package: Path, tmp_path: Path) -> None:
     out, file = tmp_path / "session", tmp_path / "run.yaml"
     file.write_text(

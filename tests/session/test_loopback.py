@@ -27,7 +27,7 @@ from rt_pose.session.loopback import (
 )
 
 DELAY_MS, LATE_MS = 23.4, 6.0
-FLASHES = 40
+FLASHES = 34  # multiples of the golden ratio fill the period as evenly as with the next 20
 
 
 def rig(rate_hz: float, led: dict[str, Any] | None = None, **output: Any) -> RunConfig:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,8 +67,9 @@ class GigeCamera:
 @contextmanager
 def gige_camera(lost_per_thousand: int = 0) -> Iterator[GigeCamera]:
     """A simulated camera; there is one a machine, since its port is given by the standard."""
-    lock = Path(tempfile.gettempdir()) / "rt-pose-simulated-gige-camera.lock"
-    with lock.open("w") as file:
+    program = shutil.which(PROGRAM)
+    assert program is not None
+    with open(program, "rb") as file:  # locked itself: temporary folders are each process's own
         fcntl.flock(file, fcntl.LOCK_EX)
         camera = GigeCamera(lost_per_thousand)
         try:

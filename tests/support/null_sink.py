@@ -21,6 +21,10 @@ CARD = "null_sink"
 ASOUND = f"</usr/share/alsa/alsa.conf>\npcm.{CARD} {{ type pulse }}\n"
 """PortAudio aborts where ALSA's own definitions are missing."""
 BEGIN_S = 30.0
+LISTEN = (
+    *("parec", "-d", "null.monitor", "--format=float32le", f"--rate={RATE_HZ}", "--channels=1", "--raw"),
+    "--latency-msec=5",
+)
 
 
 class NullSink:
@@ -45,16 +49,24 @@ class NullSink:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        self._listener: subprocess.Popen[bytes] | None = None
 
     def begun(self) -> bool:
         """Whether the server takes connections, waited for."""
         for _ in range(round(BEGIN_S / 0.05)):
             if (self._folder / "socket").exists():
+                # With no listener the sink plays two seconds at a time, and a new stream waits for their end.
+                with open(os.devnull, "wb") as nowhere:
+                    self._listener = self._listen(nowhere.fileno())
                 return True
             if self._server.poll() is not None:
                 return False
             threading.Event().wait(0.05)
         return False
+
+    def _listen(self, to: int) -> subprocess.Popen[bytes]:
+        environment = os.environ | self.environment
+        return subprocess.Popen(LISTEN, env=environment, stdout=to, stderr=subprocess.DEVNULL)
 
     @contextmanager
     def stalled(self) -> Iterator[None]:
@@ -67,19 +79,17 @@ class NullSink:
 
     def kill(self) -> None:
         """The sound card is gone."""
-        self._server.kill()
-        self._server.wait()
+        for process in (self._server, self._listener):
+            if process is not None:
+                process.kill()
+                process.wait()
 
     @contextmanager
     def record(self) -> Iterator[list[NDArray[np.float32]]]:
         """What is played in the block, as one array in the list once it has ended."""
         path = self._folder / "recorded.raw"
         with path.open("wb") as file:
-            recorder = subprocess.Popen(
-                ["parec", "-d", "null.monitor", "--format=float32le", f"--rate={RATE_HZ}", "--channels=1",
-                 "--raw", "--latency-msec=5"],
-                env=os.environ | self.environment, stdout=file, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+            recorder = self._listen(file.fileno())
             for _ in range(200):
                 if path.stat().st_size:
                     break

@@ -10,11 +10,13 @@ import atexit
 import inspect
 import multiprocessing
 import os
+import random
 import runpy
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -66,16 +68,22 @@ class Program(real_popen[Any]):
     _forked: WarmPopen | None = None
     _reading: threading.Lock
 
+    def _warm(self, given: dict[str, Any]) -> tuple[Callable[..., None], list[str]] | None:
+        """What is to be called in the process, and with which words; None: it is to begin cold."""
+        words = words_of(given)
+        return None if words is None else (run_program, words)
+
     def _execute_child(self, *args: Any) -> None:
         given = _parameters.bind(self, *args).arguments
-        words = words_of(given)
-        if words is None:
+        warm = self._warm(given)
+        if warm is None:
             super()._execute_child(*args)  # type: ignore[misc]
             return
+        target, words = warm
         own = (given["p2cread"], given["c2pwrite"], given["errwrite"])
         streams = {number: number if fd == -1 else fd for number, fd in enumerate(own)}
         here = Surroundings(streams, given["env"], given["cwd"] and os.fspath(given["cwd"]))
-        process = WarmProcess(target=run_program, args=(here, words, bool(given["start_new_session"])))
+        process = WarmProcess(target=target, args=(here, words, bool(given["start_new_session"])))
         process.imports, process.knows_main = PROGRAMS, False
         self._reading = threading.Lock()
         self._forked = WarmPopen(process)
@@ -100,17 +108,28 @@ class Program(real_popen[Any]):
         return ended
 
 
-def run_program(here: Surroundings, words: Sequence[str], new_session: bool) -> None:
-    """Be the program."""
+@contextmanager
+def as_a_program(here: Surroundings, new_session: bool) -> Iterator[None]:
+    """In the surroundings of who started it, with its streams; at the end, do what an interpreter does."""
     if new_session:
         os.setsid()
     here.enter()
+    random.seed()  # each its own, as where an interpreter begins
     unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.stdout.reconfigure(line_buffering=unbuffered, write_through=unbuffered)
-    install(setattr)
     try:
+        yield
+    finally:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+
+
+def run_program(here: Surroundings, words: Sequence[str], new_session: bool) -> None:
+    """Be the program."""
+    with as_a_program(here, new_session):
+        install(setattr)
         if words[0] == "-m":
             sys.argv = list(words[1:])
             sys.modules.pop(words[1], None)  # imported beforehand, as a module
@@ -119,6 +138,3 @@ def run_program(here: Surroundings, words: Sequence[str], new_session: bool) -> 
             sys.argv = list(words)
             sys.path.insert(0, str(Path(words[0]).parent))
             runpy.run_path(words[0], run_name="__main__")
-    finally:
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
