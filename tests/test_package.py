@@ -101,7 +101,7 @@ def test_not_a_folder(folder: Path) -> None:
             read_package(path)
 
 
-@pytest.mark.parametrize("schema", [0, 3, "1", None])
+@pytest.mark.parametrize("schema", [0, 4, "1", None])
 def test_another_schema_is_refused(folder: Path, schema: object) -> None:
     rewrite_manifest(folder, schema=schema)
     with pytest.raises(UserError, match=rf"schema {schema!r}, this program reads 1"):

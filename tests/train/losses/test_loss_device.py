@@ -9,6 +9,7 @@ from torch import Tensor
 
 from train.config import LossConfig
 from train.losses import LOSSES, ClipRow, LabelRow
+from train.losses.centre_offsets import several_inputs
 from train.losses.clip import ClipInputs
 from train.losses.heatmap import LossInputs
 from train.losses.loss_context import LossContext
@@ -58,6 +59,10 @@ def test_losses_on_labels(name: str) -> None:
             torch.ones(2, KEYPOINTS, device=device),
         )
         for absent in (False, True):
-            found = row.loss(LossInputs(logits, keypoints, absent, 4, weights))
+            inputs = LossInputs(logits, keypoints, absent, 4, weights)
+            if name == "centre_offsets":
+                output = logits.repeat(1, 4, 1, 1)[:, : 3 * KEYPOINTS + 1]
+                inputs = several_inputs(output, keypoints[:, None], absent, 4, 8.0)
+            found = row.loss(inputs)
             assert found.device.type == device
             found.backward()
