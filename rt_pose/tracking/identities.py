@@ -37,9 +37,9 @@ class IndividualOptions:
     spread evenly over so many areas of the frame."""
     hypotheses: int = 8
     """Most that are followed at a time."""
-    confusion_hz: float = 0.03
+    confusion_hz: float = 0.05
     """How often a second two animals whose bodies overlap are exchanged without any hypothesis of it."""
-    hidden_confusion_hz: float = 0.1
+    hidden_confusion_hz: float = 0.15
     """The same while one of the two is not seen. Both were fitted to simulated animals that cross."""
 
     def check(self, where: str) -> None:
