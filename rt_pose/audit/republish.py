@@ -182,8 +182,9 @@ def _names(session: Session) -> Sequence[str]:
         session.info.config.get("individuals"),
         max((len(t.alive) for t in session.tracks), default=0),
     )
-    is_list = isinstance(chosen, list) and len(chosen) == count
-    return individual_names([str(name) for name in chosen] if is_list else count)
+    if isinstance(chosen, list) and len(chosen) == count:
+        return [str(name) for name in chosen]
+    return individual_names(count)
 
 
 def _meta(session: Session) -> dict[str, Any]:
