@@ -178,12 +178,10 @@ def _individuals(record: TrackRecord, pose: Pose) -> Individuals | None:
 
 def _names(session: Session) -> Sequence[str]:
     """Names of the individuals of a session's tracks."""
-    chosen, count = (
-        session.info.config.get("individuals"),
-        max((len(t.alive) for t in session.tracks), default=0),
-    )
+    chosen = session.info.config.get("individuals")
+    count = max((len(track.alive) for track in session.tracks), default=0)
     if isinstance(chosen, list) and len(chosen) == count:
-        return individual_names([str(name) for name in chosen])
+        return [str(name) for name in chosen]
     return individual_names(count)
 
 

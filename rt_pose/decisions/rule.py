@@ -129,9 +129,8 @@ class Rule:
         bool
             Whether one is.
         """
-        if self.condition.is_lost(lost, who, other):
-            return True
-        if self.release is not None and self.release.is_lost(lost, who, other):
+        conditions = (self.condition, *(() if self.release is None else (self.release,)))
+        if any(condition.is_lost(lost, who, other) for condition in conditions):
             return True
         return self.aim is not None and any(lost[who, k] for k in self.aim.point.keypoints)
 

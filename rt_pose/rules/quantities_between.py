@@ -110,7 +110,7 @@ def facing(samples: StateSamples, tail: int, head: int, place: int | Area | Line
     return np.arctan2(np.abs(dx * ey - dy * ex), dx * ex + dy * ey) * DEGREE
 
 
-@_quantity("px/s", "how fast {0} follows {1}, which moves away", "keypoint", "keypoint", moving=True)
+@_quantity("px/s", "the speed at which {0} follows {1}", "keypoint", "keypoint", moving=True)
 def following(samples: StateSamples, follower: int, leader: int) -> Array:
     """Speed of both along the line from one keypoint to another: of the slower, where both go that way.
 

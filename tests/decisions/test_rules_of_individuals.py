@@ -150,7 +150,7 @@ def test_an_individual_that_may_be_another_is_suppressed() -> None:
         {"when": "distance(individual0.nose, individual1.nose) > 60"},
     )
     apart = [((150.0, 60.0), (150.0, 180.0))] * 10
-    together = [((150.0, 60.0), (150.0, 180.0 - 2.0 * i)) for i in range(53)] + [((150.0, 60.0),)] * 100
+    together = [((150.0, 60.0), (150.0, 180.0 - 2.0 * i)) for i in range(53)] + [((150.0, 60.0),)] * 200
     leaving = [((150.0 - 3.0 * i, 60.0), (150.0 + 0.5 * i, 76.0)) for i in range(40)]
     before = rig.run(*apart)
     assert [(event.rule, event.reason) for event in before] == [("rule4", "condition")]
