@@ -37,7 +37,7 @@ DATA_SEED = 100
 """Seed of the animals trained on; the animal of the run has another."""
 
 
-def run_demo(out: Path, seconds: float) -> ExitCode:
+def run_demo(out: Path, seconds: float, animals: int = 1) -> ExitCode:
     """Train on simulated frames, run the loop, and write the report.
 
     A port that is in use is replaced by a free one.
@@ -48,6 +48,8 @@ def run_demo(out: Path, seconds: float) -> ExitCode:
         Folder of the demo; replaced where an earlier demo made it.
     seconds
         Length of the closed-loop run, s.
+    animals
+        How many there are, 1 to 4.
 
     Returns
     -------
@@ -57,12 +59,14 @@ def run_demo(out: Path, seconds: float) -> ExitCode:
     Raises
     ------
     UserError
-        Before any training, where `out` holds anything else or cannot be written.
+        Before any training, where `out` holds anything else or cannot be written, or where `animals` is out
+        of range.
     """
     clock = HostClock()
     started_ns = clock.now_ns()
     config = load(RunConfig, FOLDER / "demo.yaml")
     config.seconds = seconds
+    _let_in(config, animals)
     check_run(config)
     _check_room(out)
     no_window = screen_problem()
@@ -71,7 +75,7 @@ def run_demo(out: Path, seconds: float) -> ExitCode:
     with reserve_addresses(config.publish, or_free=True) as ports:
         config.publish = _published(config.publish, ports)
         _make_room(out)
-        config.model = str(_train(out))
+        config.model = str(_train(out, animals))
     print(f"\n3/4  closed loop on the simulated camera, {seconds:g} s at real-time pace")
     counter = PoseCounter(config.publish.address)
     with RunConsole() as console, counter.counting(), _viewer(config.publish.address, not no_window):
@@ -145,14 +149,30 @@ def _make_room(out: Path) -> None:
     (out / MARKER).touch()
 
 
-def _train(out: Path) -> Path:
+def _let_in(config: RunConfig, animals: int) -> None:
+    """Let so many animals into the demo's arena; its rules look at each of several."""
+    from rigs.simulated.options import SimulatedOptions
+
+    SimulatedOptions(animals=animals).check("demo --animals")
+    if animals == 1:
+        return
+    config.individuals = animals
+    for camera in config.cameras.values():
+        camera.options["animals"] = animals
+    for rule in config.rules:
+        rule.when = rule.when.replace("nose", "each.nose")
+
+
+def _train(out: Path, animals: int) -> Path:
     from rigs.simulated.dataset import write_labeled_folder
+    from rigs.simulated.options import SimulatedOptions
     from train.config import TrainConfig
     from train.fitting.fit import fit
 
     print(f"1/4  {FRAMES} labeled frames of simulated animals")
     with progress("frames", FRAMES) as advance:
-        write_labeled_folder(out / "data", FRAMES, DATA_SEED, progress=lambda done, total: advance(done))  # noqa: ARG005
+        options = SimulatedOptions(animals=animals)
+        write_labeled_folder(out / "data", FRAMES, DATA_SEED, options, lambda done, total: advance(done))  # noqa: ARG005
     print("\n2/4  training a small network on them")
     config = load(TrainConfig, FOLDER / "train" / "demo.yaml")
     return fit(config, out / "data", out / "training")

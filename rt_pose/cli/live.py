@@ -40,13 +40,19 @@ def demo(options: Namespace) -> int:
     """Train on a simulated animal, then run the closed loop on it, with a stimulus it reacts to."""
     from rt_pose.cli.demo import run_demo
 
-    return run_demo(Path(options.out), options.seconds)
+    return run_demo(Path(options.out), options.seconds, options.animals)
 
 
 def demo_parser(parser: Parser) -> None:
     """Add the options of `rt-pose demo`."""
     parser.add_argument("--out", type=str, default="runs/demo", help="Folder of the demo; replaced.")
     parser.add_argument("--seconds", type=float, default=20.0, help="Length of the closed-loop run.")
+    parser.add_argument(
+        "--animals",
+        type=int,
+        default=1,
+        help="Simulated animals, 1 to 4: several cross and hide each other.",
+    )
 
 
 def run(options: Namespace) -> int:

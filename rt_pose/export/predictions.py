@@ -40,7 +40,8 @@ def recording_of_file(path: Path, camera: str, fps: float | None, video: Path | 
     UserError
         Where it cannot be read, has no times, or does not fit its video.
     """
-    found = read_pose_file(path, camera, scored=False)
+    found = read_pose_file(path, camera, scored=False, several=True)
+    individuals = found.individuals or [""]  # of one individual the arrays have no axis of them
     numbers = _numbers(path, found.frames)
     order = np.argsort(numbers, kind="stable")
     numbers = numbers[order]
@@ -73,8 +74,9 @@ def recording_of_file(path: Path, camera: str, fps: float | None, video: Path | 
         frames=numbers,
         numbers=numbers,
         t_s=t_s,
-        xy=found.xy[order][:, None],
-        confidence=found.likelihood[order][:, None],
+        xy=found.xy[order].reshape(len(order), len(individuals), -1, 2),
+        confidence=found.likelihood[order].reshape(len(order), len(individuals), -1),
+        individuals=individuals,
         times=times,
         size=size,
         video=video or (Path(found.video) if found.video else None),

@@ -18,6 +18,7 @@ from rt_pose.rules.condition import Condition, ConditionEvaluator
 from rt_pose.rules.geometry import Geometry
 from rt_pose.rules.unit_resolver import MetricScale
 from rt_pose.rules.zones import Zone, make_zones
+from rt_pose.session.individuals import names_of_individuals
 from rt_pose.types import Track
 from rt_pose.viewer.messages import Meta, PoseMessage
 from rt_pose.viewer.placement import camera_geometry, geometry_configs
@@ -38,6 +39,8 @@ class Scope:
     metric_scale: MetricScale
     cameras: tuple[str, ...]
     individuals: int
+    names: tuple[str, ...]
+    """Of the individuals."""
 
     @classmethod
     def of(cls, meta: Meta, individuals: int) -> Scope:
@@ -67,7 +70,9 @@ class Scope:
             {name: config for name, config in geometry_configs(meta).items() if name in geometries},
             meta.cameras,
         )
-        return cls(meta.keypoints, zones, geometries, scale, tuple(meta.cameras), max(individuals, 1))
+        count = max(individuals, 1)
+        who = tuple(names_of_individuals(meta.config, count))
+        return cls(meta.keypoints, zones, geometries, scale, tuple(meta.cameras), count, who)
 
 
 class Expression:
@@ -96,9 +101,9 @@ class Expression:
         self.is_number = is_number(text, where)
         names = (text, scope.keypoints, scope.zones, where, scope.metric_scale, scope.cameras)
         self._condition: Condition = (
-            bind_number(*names, individuals=scope.individuals)
+            bind_number(*names, individuals=scope.names)
             if self.is_number
-            else bind(*names, individuals=scope.individuals)
+            else bind(*names, individuals=scope.names)
         )
         self._evaluators: dict[tuple[str, int], ConditionEvaluator] = {}
 

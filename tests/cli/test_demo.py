@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 from support.small_disk import mounted
 
+from rigs.simulated.animal import KEYPOINTS
 from rt_pose.cli import demo
 from rt_pose.cli.demo import MARKER, run_demo
-from rt_pose.config.schema import PublishConfig
+from rt_pose.config.build import load
+from rt_pose.config.check import check_run
+from rt_pose.config.schema import PublishConfig, RunConfig
+from rt_pose.config.shipped import FOLDER
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import UserError
 
 
@@ -29,7 +34,7 @@ def test_beside_another_run_it_takes_free_ports_before_it_trains(
         held.append(published(wanted, ports))
         return held[0]
 
-    def train(out: Path) -> Path:
+    def train(out: Path, animals: int) -> Path:
         for address in (held[0].address, held[0].control):
             with socket.socket() as other, pytest.raises(OSError, match="in use"):
                 other.bind(("127.0.0.1", int(address.rpartition(":")[2])))
@@ -65,3 +70,14 @@ def test_an_earlier_demo_stays_where_there_is_no_room_for_another(tmp_path: Path
         with pytest.raises(UserError, match="at least 300 MiB are needed"):
             run_demo(disk, 1.0)
         assert (disk / "report.html").is_file()
+
+
+def test_the_rules_of_several_animals_look_at_each(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="demo --animals: animals must be between 1 and 4, got 5"):
+        run_demo(tmp_path / "demo", 1.0, animals=5)
+    config = load(RunConfig, FOLDER / "demo.yaml")
+    demo._let_in(config, 2)
+    check_run(config)
+    rules = RuleSet.of(config, KEYPOINTS, {"stimulus": 1.0}).rules
+    assert [rule.individual for rule in rules] == ["each"]
+    assert config.cameras["top"].options["animals"] == config.individuals == 2
