@@ -40,11 +40,11 @@ def test_the_tables_of_small_recordings(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(recorded, "DRAWS", 10)
     random = np.random.default_rng(4)
     cameras = make_rig(random, 3)
-    places = simulated.walk(random, 20)
+    places = simulated.walk(random, 12)
     xy = np.stack([camera.project(places) for camera in cameras])
     poses = write_files(tmp_path, cameras, xy + random.normal(0, 1, xy.shape))
     write_calibration(tmp_path / "rig.toml", cameras, 0.0)
-    options = program.Options(poses=poses, calibration=tmp_path / "rig.toml", fps=100.0, seeds=2, seconds=0.7)
+    options = program.Options(poses=poses, calibration=tmp_path / "rig.toml", fps=100.0, seeds=1, seconds=0.6)
     figures = program.measure(options)
     assert [row["views"] for row in figures["simulated"]] == [4, 3, 2]
     assert [(row["views"], row["choices"]) for row in figures["recorded"][:2]] == [(3, 1), (2, 3)]
