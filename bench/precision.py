@@ -102,14 +102,7 @@ def measure_package(
     found = float32.estimate_all(kept_back.images)
     on = PrecisionReference(kept_back.images, kept_back.xy, found, images, float32.estimate_all(images))
     few = images[:: max(len(images) // NOISE_FRAMES, 1)]
-    rows = []
-    for precision, network in networks.items():
-        p50, p99 = (float(q) for q in np.percentile(times[precision], [50, 99]))
-        ratio = float(np.median(np.median(times[precision], axis=1) / np.median(times["float32"], axis=1)))
-        moved = displacement(xy_in_noise(network, few, seed), network.estimate_all(few))
-        median, p95 = (float(q) for q in np.percentile(moved, [50, 95]))
-        report = measure(network, on)
-        rows.append(Row(precision, p50, p99, rounds * forwards, ratio, report, median, p95, len(moved)))
+    rows = [_row(precision, network, times, on, few, seed) for precision, network in networks.items()]
     facts = {
         "network": f"{manifest.training['configuration']['network']['backbone']}, input "
         f"{manifest.input.width}x{manifest.input.height}x{manifest.input.channels}, "
@@ -121,6 +114,23 @@ def measure_package(
         "video_frames": len(images),
     }
     return sorted(rows, key=lambda row: row.p50_ms), facts
+
+
+def _row(
+    precision: str,
+    network: Estimator,
+    times: dict[str, NDArray[np.float64]],
+    on: PrecisionReference,
+    few: Sequence[NDArray[np.uint8]],
+    seed: int,
+) -> Row:
+    """One precision's figures; its jitter is measured on a few frames."""
+    own, float32 = times[precision], times["float32"]
+    p50, p99 = (float(q) for q in np.percentile(own, [50, 99]))
+    ratio = float(np.median(np.median(own, axis=1) / np.median(float32, axis=1)))
+    moved = displacement(xy_in_noise(network, few, seed), network.estimate_all(few))
+    median, p95 = (float(q) for q in np.percentile(moved, [50, 95]))
+    return Row(precision, p50, p99, own.size, ratio, measure(network, on), median, p95, len(moved))
 
 
 def alternating_ms(

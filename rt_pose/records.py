@@ -180,13 +180,14 @@ class SyncRecord(Record):
 
 
 class NoticeRecord(Record):
-    """What an output reported besides acks, an input besides edges: a fault, a line that it dropped."""
+    """What an output reported besides acks, an input besides edges, a camera besides frames: a fault, a line
+    that was dropped, a silence."""
 
     output: str
-    """Name of the output or input."""
+    """Name of the output, input or camera."""
     text: str
     source: str = "output"
-    """Whose name it is: output or input."""
+    """Whose name it is: output, input or camera."""
 
 
 class DropRecord(Record):

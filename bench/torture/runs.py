@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import rigs
-from bench.torture.warm import WarmContext
+from bench.torture.warm import AnnouncedContext
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import (
@@ -219,7 +219,7 @@ def followed(config: RunConfig, out: Path, errors: Path) -> Iterator[FollowedRun
         The run; what is left of it at the end is killed.
     """
     numbers: list[tuple[str, int]] = []
-    context = WarmContext(errors, lambda name, pid: numbers.append((name, pid)))
+    context = AnnouncedContext(errors, lambda name, pid: numbers.append((name, pid)))
     ours, theirs = context.Pipe()
     context.Process(target=supervise, args=(config, out, errors, theirs), name=SUPERVISOR).start()
     theirs.close()
@@ -269,7 +269,7 @@ def supervise(config: RunConfig, out: Path, errors: Path, link: Connection) -> N
     link
         Takes the messages.
     """
-    context = WarmContext(errors, lambda name, pid: link.send(("process", (name, pid))))
+    context = AnnouncedContext(errors, lambda name, pid: link.send(("process", (name, pid))))
     processes.context = context  # type: ignore[assignment]
     try:
         result = run_session(config, out, rigs.register, HostClock(), _Announcer(link))

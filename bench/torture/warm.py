@@ -1,28 +1,22 @@
-"""Processes of a run that begin in milliseconds, and that are known by their names from the first moment.
-
-The program itself spawns them (`rt_pose.session.processes`), which costs each two or three seconds of a
-processor. Here they are forked from a server that has imported what each of them needs; what they do from
-their first line on is the same.
-"""
+"""Processes of a run that begin warm, that are known by their names and numbers from the first moment, and
+whose last words are kept."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable
-from multiprocessing import forkserver, resource_tracker
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
-from multiprocessing.process import BaseProcess
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from bench.warm_processes import WarmContext, WarmProcess
 
 IMPORTS = "bench.torture.warm_imports"
 Begun = Callable[[str, int], None]
 """Takes the name and the number of a process that has begun."""
 
 
-class _Announced(ForkServerProcess):
+class _Announced(WarmProcess):
     """A process that is announced as soon as it has a number."""
 
     begun: ClassVar[Begun]
@@ -35,11 +29,13 @@ class _Announced(ForkServerProcess):
         type(self).begun(self.name, self.pid)
 
 
-class WarmContext:
-    """Stands in for the context that spawns."""
+class AnnouncedContext(WarmContext):
+    """Announces each of its processes, and appends to a file what they write to standard error."""
+
+    kind = _Announced
 
     def __init__(self, errors: Path, begun: Begun) -> None:
-        """Use the server that has forked this process, or one of its own.
+        """Begin nothing yet.
 
         Parameters
         ----------
@@ -48,38 +44,11 @@ class WarmContext:
         begun
             Called with each process that has begun.
         """
-        self._errors = str(errors)
+        super().__init__(IMPORTS, partial(_append_errors, str(errors)))
         _Announced.begun = begun
-        _use_one_server()
-
-    def Pipe(self, duplex: bool = True) -> tuple[Connection, Connection]:  # noqa: N802 - its name
-        """See `multiprocessing.Pipe`."""
-        return multiprocessing.Pipe(duplex)
-
-    def Process(  # noqa: N802 - its name
-        self, target: Callable[..., object], args: tuple[Any, ...], name: str, daemon: bool | None = None
-    ) -> BaseProcess:
-        """See `multiprocessing.Process`."""
-        work = (dict(os.environ), self._errors, target, args)
-        return _Announced(target=_begin, args=work, name=name, daemon=daemon)
 
 
-def _use_one_server() -> None:
-    """Let a forked process take its server for its own processes too, where Python would begin another."""
-    server = forkserver._forkserver
-    if server.get_inherited_fds() is None:
-        server.set_forkserver_preload([IMPORTS])
-    else:
-        server.ensure_running = resource_tracker.ensure_running  # type: ignore[method-assign]
-
-
-def _begin(
-    environment: dict[str, str], errors: str, target: Callable[..., object], args: tuple[Any, ...]
-) -> None:
-    """Go on in the environment of who asked for the process; the target of each."""
-    os.environ.clear()
-    os.environ.update(environment)
-    file = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+def _append_errors(path: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(file, 2)
     os.close(file)
-    target(*args)

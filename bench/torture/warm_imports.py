@@ -1,4 +1,4 @@
-"""Imported by the server that forks the processes of runs; see `warm`."""
+"""Imported by the server that forks the processes of runs; see `bench.warm_processes`."""
 
 import gc
 import importlib

@@ -79,16 +79,11 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
         Where there is no session, or what is asked is not possible; `NotComparableError` where nothing was
         observed, or the rules mean what this program does not know.
     """
-    if not 0.0 <= wanted.tolerance_ms <= 60_000.0:
-        raise UserError(f"--tolerance-ms: expected 0 to 60000, got {wanted.tolerance_ms:g}")
+    _check_wanted(wanted)
     conclude_killed(path)
     session = Session.read(path)
-    if wanted.reference:
-        require("reference", "--reference")
     if wanted.smooth is not None or wanted.reference or wanted.from_video:
         _check_single(session, wanted)
-    if wanted.truth and wanted.smooth is None:
-        raise UserError("--truth: rules are scored against it with --hindsight; add that")
     other = read_truth(session, wanted.truth) if wanted.truth else []
     changed = what_if.what_if(session, wanted.settings) if wanted.settings else None
     result = replay.replay_session(session)
@@ -99,25 +94,12 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
         _print_lines(["", *changes, *what_if_format.format_comparison(comparison, "with the change")])
         answers["set"] = {"changes": changes, **what_if_format.as_json(comparison)}
     if wanted.from_video:
-        comparison, moved = from_video.from_video(session, wanted.model)
-        _print_lines(
-            [
-                "",
-                *from_video.format_moved(moved),
-                *what_if_format.format_comparison(comparison, "from the film"),
-            ],
-        )
-        answers["from_video"] = {"poses": asdict(moved), **what_if_format.as_json(comparison)}
+        answers["from_video"] = _decide_from_video(session, wanted.model)
     identical, exit_code = result.identical, result.exit_code
     if wanted.reference:
-        # Imported here: filterpy is an extra.
-        from rt_pose.audit import reference
-
-        found = reference.compare(session)
-        _print_lines(["", *reference.format_reference(found)])
-        answers["reference"] = reference.as_json(found)
-        identical &= found.agrees
-        exit_code = exit_code if found.agrees else ExitCode.FAILED
+        answers["reference"], agrees = _compare_with_reference(session)
+        identical &= agrees
+        exit_code = exit_code if agrees else ExitCode.FAILED
     scores: list[hindsight.Hindsight] = []
     if wanted.smooth is not None:
         scores = score_hindsight(session, wanted.smooth, wanted.tolerance_ms, other)
@@ -144,6 +126,33 @@ def _check_single(session: Session, wanted: Audit) -> None:
             f"session {session.path}: {count} individuals were tracked, and {' and '.join(options)} "
             "follow one animal; replay itself and --set know them all"
         )
+
+
+def _check_wanted(wanted: Audit) -> None:
+    if not 0.0 <= wanted.tolerance_ms <= 60_000.0:
+        raise UserError(f"--tolerance-ms: expected 0 to 60000, got {wanted.tolerance_ms:g}")
+    if wanted.reference:
+        require("reference", "--reference")
+    if wanted.truth and wanted.smooth is None:
+        raise UserError("--truth: rules are scored against it with --hindsight; add that")
+
+
+def _decide_from_video(session: Session, model: str | None) -> dict[str, Any]:
+    """Report what the network finds in the film, and what follows from it; the answer for `replay.json`."""
+    comparison, moved = from_video.from_video(session, model)
+    found = what_if_format.format_comparison(comparison, "from the film")
+    _print_lines(["", *from_video.format_moved(moved), *found])
+    return {"poses": asdict(moved), **what_if_format.as_json(comparison)}
+
+
+def _compare_with_reference(session: Session) -> tuple[dict[str, Any], bool]:
+    """Report how far the tracks lie from filterpy's; the answer for `replay.json`, and whether they agree."""
+    # Imported here: filterpy is an extra.
+    from rt_pose.audit import reference
+
+    found = reference.compare(session)
+    _print_lines(["", *reference.format_reference(found)])
+    return reference.as_json(found), found.agrees
 
 
 def _print_lines(lines: Iterable[str]) -> None:

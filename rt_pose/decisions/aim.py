@@ -7,7 +7,7 @@ replay aims at the same places and holds the same shots back.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -193,6 +193,29 @@ def bind_aim(
         Where a part of it is not valid.
     """
     at = f"{where}: do.aim"
+    _check_action(do, at)
+    spot, spot_metric = (None, False) if do.spot is None else read_length(do.spot, f"{at}.spot")
+    target = None if do.target is None else _target(do.target, zones, f"{at}.target")
+    known = {
+        camera: make_calibration(given, geometries.get(camera), f"outputs.{output}.aim.{camera}")
+        for camera, given in calibrations.items()
+    }
+    if spot_metric or (target is not None and target.metric):
+        _check_measures(known, geometries, at)
+    return Aim(
+        point=bind_point(do.keypoint, keypoints, f"{at}.keypoint"),
+        certainty=do.certainty,
+        radius2=squared_radius(do.certainty),
+        spot=spot,
+        spot_metric=spot_metric,
+        spot_text=do.spot or "",
+        target=target,
+        target_name=do.target or "",
+        calibrations=known,
+    )
+
+
+def _check_action(do: AimAction, at: str) -> None:
     if do.spot is None and do.target is None:
         raise UserError(
             f"{at}: expected `spot`, the radius of the light (`spot: 3 mm`), `target`, a zone, or both; got "
@@ -200,29 +223,15 @@ def bind_aim(
         )
     if not 0.0 <= do.certainty <= MAX_CERTAINTY:
         raise UserError(f"{at}.certainty: expected 0 to {MAX_CERTAINTY}, e.g. 0.95, got {do.certainty}")
-    spot, metric = (None, False) if do.spot is None else read_length(do.spot, f"{at}.spot")
-    target = None if do.target is None else _target(do.target, zones, f"{at}.target")
-    known = {
-        camera: make_calibration(given, geometries.get(camera), f"outputs.{output}.aim.{camera}")
-        for camera, given in calibrations.items()
-    }
-    for camera in known:
-        if camera not in geometries and (metric or (target is not None and target.metric)):
+
+
+def _check_measures(cameras: Iterable[str], geometries: Mapping[str, Geometry], at: str) -> None:
+    for camera in cameras:
+        if camera not in geometries:
             raise UserError(
                 f"{at}: mm need the measures of camera '{camera}': add e.g. `geometry: {{{camera}: "
                 "{mm_per_px: 0.42}}`; `rt-pose rig scale` measures them"
             )
-    return Aim(
-        point=bind_point(do.keypoint, keypoints, f"{at}.keypoint"),
-        certainty=do.certainty,
-        radius2=squared_radius(do.certainty),
-        spot=spot,
-        spot_metric=metric,
-        spot_text=do.spot or "",
-        target=target,
-        target_name=do.target or "",
-        calibrations=known,
-    )
 
 
 def check_cameras(aim: Aim, camera: str, cameras: tuple[str, ...], output: str, where: str) -> None:

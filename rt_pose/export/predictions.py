@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -48,24 +49,8 @@ def recording_of_file(path: Path, camera: str, fps: float | None, video: Path | 
     if (np.diff(numbers) == 0).any():
         twice = numbers[1:][np.diff(numbers) == 0][0]
         raise UserError(f"{path}: two rows are of frame {twice}; expected poses of one video")
-    pictures, size, video_frames = None, None, None
-    if video is not None:
-        info, t_all = probe(video), frame_times(video)
-        if numbers[-1] >= len(t_all):
-            raise UserError(f"{path}: it has a frame {numbers[-1]}, {video} has {len(t_all)} frames")
-        t_s, times, size = t_all[numbers], f"frame times of {video.name}", (info.width, info.height)
-        row = np.full(len(t_all), -1, np.int64)
-        row[numbers] = np.arange(len(numbers))
-        pictures = Pictures(video, t_all, row)
-        video_frames = len(t_all)
-    elif found.t_s is not None and fps is None:
-        t_s, times = found.t_s[order], f"times of {path.name}"
-    elif fps is not None and 0.01 <= fps <= 1e5:
-        t_s, times = numbers / fps, f"frame numbers at {fps:g} frames/s"
-    else:
-        raise UserError(
-            f"{path}: it has no times; give its video with --video, or the video's rate with --fps"
-        )
+    own_s = None if found.t_s is None else found.t_s[order]
+    timing = _timing(path, numbers, own_s, fps) if video is None else _timing_of_video(path, numbers, video)
     keypoints = found.keypoints
     poses = Poses(
         camera=camera,
@@ -73,18 +58,53 @@ def recording_of_file(path: Path, camera: str, fps: float | None, video: Path | 
         skeleton=[(keypoints.index(a), keypoints.index(b)) for a, b in found.skeleton],
         frames=numbers,
         numbers=numbers,
-        t_s=t_s,
+        t_s=timing.t_s,
         xy=found.xy[order].reshape(len(order), len(individuals), -1, 2),
         confidence=found.likelihood[order].reshape(len(order), len(individuals), -1),
         individuals=individuals,
-        times=times,
-        size=size,
+        times=timing.origin,
+        size=timing.size,
         video=video or (Path(found.video) if found.video else None),
-        video_frames=video_frames,
+        video_frames=timing.video_frames,
         where=f"frames of {path.name}",
-        pictures=pictures,
+        pictures=timing.pictures,
     )
     return Recording(path, [poses], unnumbered_rows=found.unnumbered)
+
+
+class _Timing(NamedTuple):
+    """When the frames of a file were taken, and, where it is at hand, what their video says."""
+
+    t_s: FloatArray
+    origin: str
+    """Where the times come from, in words."""
+    size: tuple[int, int] | None = None
+    video_frames: int | None = None
+    pictures: Pictures | None = None
+
+
+def _timing(path: Path, numbers: NDArray[np.int64], own_s: FloatArray | None, fps: float | None) -> _Timing:
+    """Times without a video: by the rate that is given, or the file's own."""
+    if own_s is not None and fps is None:
+        return _Timing(own_s, f"times of {path.name}")
+    if fps is not None and 0.01 <= fps <= 1e5:
+        return _Timing(numbers / fps, f"frame numbers at {fps:g} frames/s")
+    raise UserError(f"{path}: it has no times; give its video with --video, or the video's rate with --fps")
+
+
+def _timing_of_video(path: Path, numbers: NDArray[np.int64], video: Path) -> _Timing:
+    info, t_all = probe(video), frame_times(video)
+    if numbers[-1] >= len(t_all):
+        raise UserError(f"{path}: it has a frame {numbers[-1]}, {video} has {len(t_all)} frames")
+    row = np.full(len(t_all), -1, np.int64)
+    row[numbers] = np.arange(len(numbers))
+    return _Timing(
+        t_all[numbers],
+        f"frame times of {video.name}",
+        (info.width, info.height),
+        len(t_all),
+        Pictures(video, t_all, row),
+    )
 
 
 def frame_times(video: Path) -> FloatArray:

@@ -137,17 +137,7 @@ class Publisher:
         t_pub_ns
             What the message says of that; None for now.
         """
-        camera = pose.camera
-        buffer = self._buffers.get((camera, track.lost.shape))
-        if buffer is None:
-            buffer = np.empty((*track.lost.shape, len(FIELDS)), dtype="<f4")
-            self._buffers[camera, track.lost.shape] = buffer
-        buffer[..., 0:2] = track.xy
-        buffer[..., 2] = confidence_of(pose, track)
-        buffer[..., 3] = track.cov[..., 0, 0]
-        buffer[..., 4] = track.cov[..., 0, 1]
-        buffer[..., 5] = track.cov[..., 1, 1]
-        buffer[..., 6:8] = track.velocity
+        buffer = self._fill_buffer(pose, track)
         stamps: FrameStamps = pose.stamps
         now = self._clock.now_ns() if at_ns is None else at_ns
         since = stamps.t_arrival_ns if stamps.t_exposure_ns is None else stamps.t_exposure_ns
@@ -173,9 +163,23 @@ class Publisher:
             header["identity_p"] = plain_probabilities(track.individuals)
             header["alive"] = track.individuals.alive.tolist()
         if self._in_json:
-            self.send(f"{kind}/{camera}/", {**header, "data": buffer.tolist()}, t_pub_ns=t_pub_ns)
+            self.send(f"{kind}/{pose.camera}/", {**header, "data": buffer.tolist()}, t_pub_ns=t_pub_ns)
         else:
-            self.send(f"{kind}/{camera}/", header, buffer.data, t_pub_ns)
+            self.send(f"{kind}/{pose.camera}/", header, buffer.data, t_pub_ns)
+
+    def _fill_buffer(self, pose: Pose, track: Track) -> NDArray[np.float32]:
+        """Write a track in the order of `FIELDS` into the buffer of its camera, made once."""
+        key = pose.camera, track.lost.shape
+        buffer = self._buffers.get(key)
+        if buffer is None:
+            buffer = self._buffers[key] = np.empty((*track.lost.shape, len(FIELDS)), dtype="<f4")
+        buffer[..., 0:2] = track.xy
+        buffer[..., 2] = confidence_of(pose, track)
+        buffer[..., 3] = track.cov[..., 0, 0]
+        buffer[..., 4] = track.cov[..., 0, 1]
+        buffer[..., 5] = track.cov[..., 1, 1]
+        buffer[..., 6:8] = track.velocity
+        return buffer
 
     def event(self, event: Event, blind: bool = False, t_pub_ns: int | None = None) -> None:
         """Publish an event, whatever its outcome.

@@ -87,23 +87,13 @@ def predict_on_cluster(
     if not todo:
         return outcome
     fresh = {job for job in todo if state(job, package.sha256) != "done"}
+    path, folder = package.path.absolute(), out.absolute()
+
+    def share_of(videos: list[VideoJob]) -> Share:
+        return Share(path, package.sha256, videos, folder, engine, finish)
+
     with exclusive_lock(out / LOGS):  # of two commands at once only one submits
-        under_way = tasks_under_way(out / LOGS, package.sha256) if on_slurm else {}
-        shares = _shares_of(under_way, todo)
-        taken = {job for share in shares.values() for job in share}
-        new = split_jobs([job for job in todo if job not in taken], cluster.tasks)
-        clear_failures(job for share in new for job in share)
-        path, folder = package.path.absolute(), out.absolute()
-        tasks = submit(
-            executor, [Share(path, package.sha256, share, folder, engine, finish) for share in new]
-        )
-        submitted = {task.job_id: share for task, share in zip(tasks, new, strict=True)}
-        if on_slurm:
-            tables = {task: [_table(job) for job in share] for task, share in submitted.items()}
-            write_submitted(out / LOGS, SubmittedTasks(package.sha256, under_way | tables))
-    if new:
-        _LOG.info(f"{sum(map(len, new))} videos in {len(new)} tasks ({cluster.where}); logs in {out / LOGS}")
-    shares |= submitted
+        shares, tasks = _submit_open(executor, todo, share_of, out / LOGS, package.sha256, cluster)
     is_complete = partial(_is_complete, package.sha256, finish)
     try:
         _wait(shares, is_complete, queue_states if on_slurm else _running_here(tasks), on_slurm)
@@ -112,6 +102,31 @@ def predict_on_cluster(
         raise
     _collect(shares, is_complete, fresh, out, outcome)
     return outcome
+
+
+def _submit_open(
+    executor: Any,
+    todo: Sequence[VideoJob],
+    share_of: Callable[[list[VideoJob]], Share],
+    logs: Path,
+    sha256: str,
+    cluster: ClusterConfig,
+) -> tuple[Shares, Sequence[Any]]:
+    """Submit the videos that no task has. The shares of all tasks, and the tasks that were submitted."""
+    on_slurm = cluster.where == "slurm"
+    under_way = tasks_under_way(logs, sha256) if on_slurm else {}
+    shares = _shares_of(under_way, todo)
+    taken = {job for share in shares.values() for job in share}
+    new = split_jobs([job for job in todo if job not in taken], cluster.tasks)
+    clear_failures(job for share in new for job in share)
+    tasks = submit(executor, [share_of(share) for share in new])
+    submitted = {task.job_id: share for task, share in zip(tasks, new, strict=True)}
+    if on_slurm:
+        tables = {task: [_table(job) for job in share] for task, share in submitted.items()}
+        write_submitted(logs, SubmittedTasks(sha256, under_way | tables))
+    if new:
+        _LOG.info(f"{sum(map(len, new))} videos in {len(new)} tasks ({cluster.where}); logs in {logs}")
+    return shares | submitted, tasks
 
 
 def split_jobs(jobs: Sequence[VideoJob], tasks: int) -> list[list[VideoJob]]:

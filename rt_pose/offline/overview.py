@@ -203,7 +203,8 @@ def _log_grades(rows: Sequence[OverviewRow], folder: Path) -> None:
     _LOG.info("quality: " + ", ".join(f"{count[grade]} {grade}" for grade in order if count[grade]))
     worst = [row for grade in ("bad", "check") for row in rows if row.grade == grade]
     for row in worst[:SHOWN]:
-        _LOG.info(f"{row.grade}: {row.table}: {shares_text(row)}")
+        picture = f"; its worst frames: {row.picture}" if row.picture else ""
+        _LOG.info(f"{row.grade}: {row.table}: {shares_text(row)}{picture}")
     if len(worst) > SHOWN:
         _LOG.info(f"and {len(worst) - SHOWN} more")
     _LOG.info(f"one table over all: {folder / OVERVIEW}")

@@ -72,17 +72,8 @@ def predict_ensemble(
     """
     if len(members) < 2:
         raise UserError(f"an ensemble has two networks or more, got {len(members)}")
-    outcome = PredictionOutcome()
-    tables: dict[Path, list[Path]] = {job.out: [] for job in jobs}
-    failed: dict[str, str] = {}
-    for member in members:
-        _LOG.info(f"{member.name}:")
-        own = [own_table(member, job, folder) for job in jobs]
-        for failure in predict(member.package, own, folder / member.name).failures:
-            failed.setdefault(failure.name, f"{member.name}: {failure.reason}")
-        for job, mine in zip(jobs, own, strict=True):
-            tables[job.out].append(mine.out)
-    identity = _identity(members, views)
+    failed = _predict_members(members, jobs, folder, predict)
+    outcome, identity = PredictionOutcome(), _identity(members, views)
     for job in jobs:
         try:
             if job.name in failed:
@@ -90,7 +81,8 @@ def predict_ensemble(
             if state(job, identity) == "done":
                 outcome.done_before += 1
             else:
-                _smooth(tables[job.out], job, views, identity)
+                tables = [own_table(member, job, folder).out for member in members]
+                _smooth(tables, job, views, identity)
                 outcome.predicted.append(job.name)
             if finish is not None and finish.is_due(job):
                 finish(job, members[0].package)
@@ -98,6 +90,19 @@ def predict_ensemble(
             outcome.failures.append(Failure(job.name, str(error)))
             note_failure(job, identity, str(error))
     return outcome
+
+
+def _predict_members(
+    members: Sequence[EnsembleMember], jobs: Sequence[VideoJob], folder: Path, predict: Predict
+) -> dict[str, str]:
+    """Predict every video with every member; by video that one could not predict, the first reason."""
+    failed: dict[str, str] = {}
+    for member in members:
+        _LOG.info(f"{member.name}:")
+        own = [own_table(member, job, folder) for job in jobs]
+        for failure in predict(member.package, own, folder / member.name).failures:
+            failed.setdefault(failure.name, f"{member.name}: {failure.reason}")
+    return failed
 
 
 def own_table(member: EnsembleMember, job: VideoJob, folder: Path) -> VideoJob:

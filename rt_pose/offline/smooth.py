@@ -33,6 +33,23 @@ class Smoothed:
     cov: FloatArray
     """(F, K, 4, 4) over [x, y, vx, vy]; the positions' with the spec's bias covariance, as in a Track."""
 
+    @classmethod
+    def unknown(cls, frames: int, keypoints: int) -> Smoothed:
+        """Make states of which nothing is known.
+
+        Parameters
+        ----------
+        frames, keypoints
+            How many.
+
+        Returns
+        -------
+        Smoothed
+            NaN everywhere.
+        """
+        shape = (frames, keypoints)
+        return cls(*(np.full((*shape, *more), np.nan) for more in ((2,), (2,), (4, 4))))
+
 
 def smooth_observations(
     t_ns: NDArray[np.int64],
@@ -74,13 +91,8 @@ def smooth_observations(
         Where the shapes disagree.
     """
     _check(t_ns, xy, cov, confidence, spec)
-    frames, keypoints = xy.shape[:2]
     kept = np.flatnonzero(t_ns > np.concatenate([[np.iinfo(np.int64).min], np.maximum.accumulate(t_ns)[:-1]]))
-    result = Smoothed(
-        np.full((frames, keypoints, 2), np.nan),
-        np.full((frames, keypoints, 2), np.nan),
-        np.full((frames, keypoints, 4, 4), np.nan),
-    )
+    result = Smoothed.unknown(*confidence.shape)
     if not len(kept):
         return result
     t, z, s, confident = t_ns[kept], xy[kept], cov[kept], confidence[kept]

@@ -107,7 +107,7 @@ def test_an_overview_is_made_of_the_records_alone_by_other_limits(
     ]
     messages = capsys.readouterr().out
     assert "quality: 1 good, 1 check, 1 open, 1 failed" in messages
-    assert "check: day1/still.csv: frozen 96 %" in messages
+    assert "check: day1/still.csv: frozen 96 %; its worst frames: day1/still.worst.jpg" in messages
     (out / "overview.csv").write_text("mine")
     assert main(["overview", str(out)]) == 2
     assert (out / "overview.csv").read_text() == "mine"

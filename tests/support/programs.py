@@ -21,16 +21,10 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from support.warm_processes import (
-    PROGRAMS,
-    RUNS,
-    Surroundings,
-    WarmContext,
-    WarmPopen,
-    WarmProcess,
-    get_context,
-)
+from support.warm_processes import PROGRAMS, RUNS, get_context
 
+from bench.torture import warm
+from bench.warm_processes import Surroundings, WarmContext, WarmPopen, WarmProcess
 from rt_pose.session import processes
 
 PACKAGES = ("rt_pose", "train", "bench", "submitit")
@@ -43,6 +37,7 @@ _parameters = inspect.signature(real_popen._execute_child)  # type: ignore[attr-
 def install(replace: Callable[[Any, str, Any], object]) -> None:
     """Let programs and their processes begin warm; `replace` is `setattr`, or that of a `MonkeyPatch`."""
     replace(processes, "context", WarmContext(RUNS))
+    replace(warm, "IMPORTS", RUNS)
     replace(multiprocessing, "get_context", get_context)
     replace(subprocess, "Popen", Program)
 

@@ -1,23 +1,15 @@
-"""Imported by the process that those of a run are forked from; see `warm_processes`."""
+"""Imported by the process that those of a run are forked from; see `bench.warm_processes`."""
 
 import gc
-import importlib
 from types import SimpleNamespace
 from typing import Any
 
-import av  # noqa: F401
-import cv2  # noqa: F401
 import numpy as np
 import support.warm_processes  # noqa: F401
-from numba.core.registry import cpu_target
 from support.one_thread import one_thread
 
-import rigs
-import rt_pose.inference.choose_engine
-import rt_pose.session.loop_process
-import rt_pose.session.processor
-import rt_pose.session.record
-import rt_pose.session.safe_outputs  # noqa: F401
+import bench.torture.warm_imports  # noqa: F401
+import rt_pose.inference.choose_engine  # noqa: F401
 from rt_pose.inference.estimator import CpuEstimator
 from rt_pose.package import DecodeSpec, InputSpec, TrackingSpec
 from rt_pose.tracking.causal_filter import CausalFilter, precompile
@@ -39,11 +31,6 @@ def call_what_is_compiled() -> None:
     precompile(CausalFilter(tracking, 1, K), Pose("top", stamps, found.xy, found.cov, found.confidence))
 
 
-rigs.register()
-importlib.import_module("openvino")  # after rt_pose, which keeps it from reporting that
-# What numba does before the first compiled function of a process is called.
-cpu_target.typing_context.refresh()
-cpu_target.target_context.refresh()
 call_what_is_compiled()
 one_thread(setattr)
 gc.collect()

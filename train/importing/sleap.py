@@ -60,40 +60,28 @@ def read_sleap(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | 
     file = path / MODEL if path.is_dir() else path
     model = load_graph(file)
     about = _metadata(file, model)
-    if about.get("model_type") != "single_instance":
-        raise UserError(
-            f"{file}: it is a sleap-nn model of type {about.get('model_type')!r}; only single_instance (one "
-            "animal, whole frames) can be imported"
-        )
-    channels: Literal[1, 3] = 1 if about["input_channels"] == 1 else 3
-    scale = float(about["input_scale"])
-    stride = int(about["output_stride"])
-    width, height = size or (int(frame_size[0] * scale), int(frame_size[1] * scale))
     source = _first_layer_input(model)
-    if source is None and scale != 1.0:
+    if source is None and float(about["input_scale"]) != 1.0:
         raise UserError(
             f"{file}: its graph prepares images in a way this importer does not know; export it with "
             "--input-scale 1"
         )
-    # A graph that is fed whole divides by 255 itself.
-    std = 255.0 if source is not None else 1.0
-    spec = InputSpec(width, height, channels, [0.0] * channels, [std] * channels)
-    spec.frame = None if size else frame_size
-    cut = keep_maps(
-        model, source or inputs_of(model)[0], [_confidence_maps(file, model)], (channels, height, width)
-    )
+    spec = _input_spec(about, frame_size, size, divides=source is None)
+    shape = (spec.channels, spec.height, spec.width)
+    cut = keep_maps(model, source or inputs_of(model)[0], [_confidence_maps(file, model)], shape)
+    names = [str(name) for name in about["node_names"]]
     return ImportedNetwork(
         name=f"{file.parent.name}/{file.name} (sleap-nn {about.get('sleap_nn_version')})",
         spec=spec,
         decode=DecodeSpec(
-            stride=stride,
+            stride=int(about["output_stride"]),
             window_radius=WINDOW_RADIUS,
             activation="none",
             decoder="argmax_integral",
             offset_px=_offset_px(spec, frame_size),
         ),
-        keypoints=[str(name) for name in about["node_names"]],
-        bones=[(about["node_names"][a], about["node_names"][b]) for a, b in about.get("edge_inds", [])],
+        keypoints=names,
+        bones=[(names[a], names[b]) for a, b in about.get("edge_inds", [])],
         write_onnx=lambda target: onnx.save(cut, str(target)),
         provenance={
             "imported": "sleap-nn export",
@@ -103,6 +91,18 @@ def read_sleap(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | 
             "backbone": about.get("backbone"),
         },
     )
+
+
+def _input_spec(
+    about: dict[str, Any], frame_size: tuple[int, int], size: tuple[int, int] | None, divides: bool
+) -> InputSpec:
+    """The network's input; `divides`: its graph divides by 255 itself, as one that is fed whole does."""
+    channels: Literal[1, 3] = 1 if about["input_channels"] == 1 else 3
+    scale, std = float(about["input_scale"]), 1.0 if divides else 255.0
+    width, height = size or (int(frame_size[0] * scale), int(frame_size[1] * scale))
+    spec = InputSpec(width, height, channels, [0.0] * channels, [std] * channels)
+    spec.frame = None if size else frame_size
+    return spec
 
 
 def wants_channels(path: Path) -> Literal[1, 3]:
@@ -155,6 +155,11 @@ def _metadata(file: Path, model: Any) -> dict[str, Any]:
         raise UserError(f"{beside}: not the description of a sleap-nn export: {error}") from error
     if missing:
         raise UserError(f"{beside}: it lacks {', '.join(sorted(missing))}; export the model again")
+    if about.get("model_type") != "single_instance":
+        raise UserError(
+            f"{file}: it is a sleap-nn model of type {about.get('model_type')!r}; only single_instance (one "
+            "animal, whole frames) can be imported"
+        )
     return dict(about)
 
 

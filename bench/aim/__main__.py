@@ -1,0 +1,3 @@
+from bench.aim.program import main
+
+raise SystemExit(main())
