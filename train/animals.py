@@ -37,7 +37,7 @@ def animal_sizes(labels: FloatArray) -> FloatArray:
 
 def _sides(labels: FloatArray) -> FloatArray:
     """(..., 2) width and height of the box around each animal's labels, at least 1 px; NaN without any."""
-    known: NDArray[np.bool_] = np.isfinite(labels).all(axis=-1, keepdims=True)
+    known = np.asarray(np.isfinite(labels).all(axis=-1, keepdims=True))
     low = np.where(known, labels, np.inf).min(axis=-2)
     high = np.where(known, labels, -np.inf).max(axis=-2)
     there = known.any(axis=-2)
@@ -123,8 +123,8 @@ def found_share(xy: FloatArray, labels: FloatArray) -> float:
     xy, labels
         Positions and labels of the same animals (..., K, 2), px.
     """
-    known: NDArray[np.bool_] = np.isfinite(labels).all(axis=-1)
-    return float(np.isfinite(xy).all(axis=-1)[known].mean()) if known.any() else 1.0
+    known = np.asarray(np.isfinite(labels).all(axis=-1))
+    return float(np.asarray(np.isfinite(xy).all(axis=-1))[known].mean()) if known.any() else 1.0
 
 
 def similarity(xy: FloatArray, labels: FloatArray) -> FloatArray:

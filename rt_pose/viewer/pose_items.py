@@ -190,7 +190,7 @@ class PoseItems:
             return
         ahead = prediction.xy.reshape(-1, 2)
         drawn = alive & np.isfinite(ahead).all(axis=-1)
-        pens = [ring_pen(*numbers[i]) for i in np.flatnonzero(drawn)]
+        pens = [ring_pen(*numbers[i]) for i in np.flatnonzero(drawn).tolist()]
         self.ghost.setData(pos=ahead[drawn], pen=pens)
         lead = np.stack([xy[drawn], ahead[drawn]], axis=1).reshape(-1, 2)
         self.lead.setData(lead[:, 0], lead[:, 1], connect="pairs")

@@ -17,7 +17,7 @@ from rt_pose.offline.prediction_files import FIELDS, write_predictions
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking_motion, "SECONDS", 4.0)
-    monkeypatch.setattr("rt_pose.offline.innovations.MOST_ROUNDS", 3)
+    monkeypatch.setattr("rt_pose.offline.pattern_search.MOST_ROUNDS", 3)
     monkeypatch.setattr("bench.tracking.ensembles.SMOOTHER_FRAMES", 300)
     monkeypatch.setattr("bench.tracking.ensembles.SMOOTHER_KEYPOINTS", 2)
 
