@@ -14,7 +14,8 @@ from multiprocessing import process
 from typing import Any
 
 from support.programs import Program, as_a_program
-from support.warm_processes import Surroundings
+
+from bench.warm_processes import Surroundings
 
 MainProcess = type(process.current_process())  # of a process that was not begun by `multiprocessing`
 
