@@ -21,7 +21,7 @@ from rt_pose.errors import UserError
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import open_engine
-from rt_pose.inference.engines.torch_reference import PROGRAM
+from rt_pose.inference.engines.torch_reference import PROGRAM, TorchEngine
 from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.package import (
     GOLDEN_CONFIDENCE,
@@ -112,9 +112,11 @@ def export(trained: Trained, folder: Path) -> Package:
     with tempfile.TemporaryDirectory(prefix="export-", dir=folder.parent) as scratch:
         work = Path(scratch)
         network = _plain(trained.network)
+        # First of all: there may be no package, and what follows takes seconds.
+        _golden(trained, CpuEstimator(_NetworkEngine(network, trained.spec), trained.decode))
         write_program(network, trained.spec, work / PROGRAM)
         live = _estimator(trained, work)
-        golden = _golden(trained, live)  # first of all: there may be no package
+        golden = _golden(trained, live)
         write_onnx(network, trained.spec, work / NETWORK)
         write_first_in_float32(work / NETWORK, trained.spec, work / MIXED)
         reference = live.estimate_all(trained.measured_on.images)
@@ -137,6 +139,15 @@ def export(trained: Trained, folder: Path) -> Package:
             {name: _copier(work / name) for name in (PROGRAM, MIXED, Path(MIXED).with_suffix(".bin").name)},
         )
         return _put(package, folder, work / "earlier")
+
+
+class _NetworkEngine(TorchEngine):
+    """The reference as it will be, of a network that has not been exported yet."""
+
+    def __init__(self, network: nn.Module, spec: InputSpec) -> None:
+        self.spec, self.precision, self.threads = spec, "float32", torch.get_num_threads()
+        self.description = "the network itself"
+        self._network = network
 
 
 def _put(package: Package, folder: Path, earlier: Path) -> Package:
