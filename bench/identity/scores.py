@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bench.accuracy.statistics import Counts, Interval, Sample, mean
-from bench.aim import wilson
+from bench.aim.figures import wilson
 from bench.identity.detections import NOBODY, Recording
 from bench.identity.trackers import Assigned
 from rt_pose.types import FloatArray
