@@ -11,7 +11,7 @@ seeds 100 and on, so that no recording is scored by which anything was chosen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -104,7 +104,7 @@ def measure(options: Options) -> dict[str, Any]:
     choice = choose_rates(options, spec) if options.fit else None
     own = IndividualOptions() if choice is None else _with_rates(choice["chosen"])
     ours = partial(OwnTracker, options.animals, spec, options.rate)
-    makers = {
+    makers: dict[str, Callable[[], Assigns]] = {
         OURS: partial(ours, own),
         SINGLE: partial(ours, replace(own, hypotheses=1)),
         HUNGARIAN: partial(CentroidTracker, options.animals, True),
