@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.delivered import delivered
 from support.random_session import write_random_session
 
 from rigs.simulated.animal import KEYPOINTS
@@ -260,6 +261,14 @@ def test_a_share_is_withheld_always_the_same() -> None:
     assert not rehearse("withheld-controls", 2.0, still(*FAR))
 
 
+@pytest.fixture
+def with_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sessions that are yoked to were made up without a thread for their outputs."""
+    read = Session.read
+    monkeypatch.setattr(Session, "read", lambda path: delivered(read(path)))
+
+
+@pytest.mark.usefixtures("with_outputs")
 def test_a_yoked_animal_gets_what_the_other_earned(tmp_path: Path) -> None:
     """The times of the other session, and none at this animal's own entries."""
     config = experiment("yoked-control")
@@ -273,6 +282,7 @@ def test_a_yoked_animal_gets_what_the_other_earned(tmp_path: Path) -> None:
     assert fired(messages, "corner") == pytest.approx(earned, abs=0.011)
 
 
+@pytest.mark.usefixtures("with_outputs")
 def test_rules_check_explains_a_yoked_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

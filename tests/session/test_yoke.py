@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
+from support.delivered import delivered
 from support.random_session import write_random_session
 
 from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.config.build import to_plain
 from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
-from rt_pose.records import AckRecord
 from rt_pose.session import yoke
 from rt_pose.session.read import Session
 from rt_pose.session.yoke import effect_times_s, with_yoke_times
-from rt_pose.types import Ack
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +35,6 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunConfig, s
 def fired(session: Session, rule: str) -> list[int]:
     """Ids of a rule's events that fired."""
     return [r.event.id for r in session.events if r.event.rule == rule and r.event.outcome == "fired"]
-
-
-def delivered(session: Session, refused: int = 0, late: int = 0, unanswered: int = 0) -> Session:
-    """The session as if its outputs had carried out all but these commands."""
-    commands, acks = [], []
-    for record in session.commands:
-        number, output = record.command.id, record.command.output
-        accepted = number != refused
-        reason = "" if accepted else "interlock open"
-        commands.append(msgspec.structs.replace(record, accepted=accepted, reason=reason))
-        if number not in (refused, unanswered):
-            detail = "not sent: late by 3 ms" if number == late else ""
-            ack = Ack(number, output, None, None, None, ok=number != late, detail=detail)
-            acks.append(AckRecord(t_ns=0, ack=ack))
-    return dataclasses.replace(session, commands=commands, acks=acks)
 
 
 @pytest.fixture(autouse=True)

@@ -83,5 +83,5 @@ def test_symbols_of_keypoints_are_drawn_once(qt_app: Any) -> None:
         pose = PoseMessage(header, xy, np.ones((2, 3, 3), np.float32), np.zeros_like(xy), lost)
         items.draw(pose, pose, [])
     assert len(items.points.data) == 6
-    assert len(items.points.fragmentAtlas) == 5, "three keypoints, two of which were lost, too"
-    assert len(items.ghost.fragmentAtlas) == 3
+    assert len(items.points.fragmentAtlas) == 4, "two animals, each of which lost a keypoint"
+    assert len(items.ghost.fragmentAtlas) == 2
