@@ -32,8 +32,6 @@ def predict(options: Namespace) -> int:
             "--videos-from LIST"
         )
     check_quality_config(options.config.quality, options.config.limits)
-    if options.parquet:
-        require("parquet", "--parquet")
     members = find_members(options.model, "--model")
     if options.covariance and len(members) > 1:
         raise UserError(
@@ -41,6 +39,8 @@ def predict(options: Namespace) -> int:
             "(x_posterior_var, y_posterior_var)"
         )
     _check_several([member.package for member in members], many, options)
+    if options.parquet:
+        require("parquet", "--parquet")
     if many or len(members) > 1:
         return _predict_many(members, options)
     return _predict_one(members[0].package, options)
