@@ -85,14 +85,57 @@ def measure(options: Options) -> dict[str, Any]:
         Where a checkout is none, there are too few pairs, or a run fails.
     """
     for name in ("before", "after"):
-        if not (getattr(options, name) / "rt_pose").is_dir():
-            raise UserError(f"--{name} {getattr(options, name)}: no checkout; it has no folder `rt_pose`")
+        check_checkout(name, getattr(options, name))
     if options.pairs < MIN_PAIRS:
         raise UserError(f"--pairs: expected at least {MIN_PAIRS}, got {options.pairs}")
     with tempfile.TemporaryDirectory(prefix="rt-pose-pairs-") as scratch:
         work = options.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
         return summarise(options, [measure_pair(options, number, work) for number in range(options.pairs)])
+
+
+def check_checkout(option: str, tree: Path) -> None:
+    """Check that a folder is a checkout of a build.
+
+    Parameters
+    ----------
+    option
+        The one that gives it, for messages.
+    tree
+        The folder.
+
+    Raises
+    ------
+    UserError
+        Where it is none.
+    """
+    if not (tree / "rt_pose").is_dir():
+        raise UserError(f"--{option} {tree}: no checkout; it has no folder `rt_pose`")
+
+
+def trees_of(before: Path | None) -> dict[str, Path]:
+    """Collect the builds that take turns.
+
+    Parameters
+    ----------
+    before
+        Checkout of the build to compare with; None where this one runs alone.
+
+    Returns
+    -------
+    dict[str, Path]
+        Their checkouts, `after` this one.
+
+    Raises
+    ------
+    UserError
+        Where `before` is none.
+    """
+    trees = {"after": Path(__file__).resolve().parent.parent}
+    if before is not None:
+        check_checkout("before", before)
+        trees["before"] = before.resolve()
+    return trees
 
 
 def measure_pair(options: Options, number: int, work: Path) -> dict[str, Any]:

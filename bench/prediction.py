@@ -23,7 +23,7 @@ from typing import IO, Annotated, Any
 import numpy as np
 
 from bench.output import conditions, machine_line, markdown_table
-from bench.pairs import interval
+from bench.pairs import interval, trees_of
 from bench.program import Out, run, say
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.schema import EngineConfig
@@ -35,7 +35,6 @@ from rt_pose.package import read_package
 from rt_pose.types import FloatArray
 from rt_pose.video import read_frames
 
-HERE = Path(__file__).resolve().parent.parent
 MOST_PX = 0.05
 """So far may a keypoint lie from the live chain's."""
 PRECISIONS = ("auto", "int8", "bf16", "mixed", "float32")
@@ -139,11 +138,7 @@ def measure(options: Options) -> dict[str, Any]:
     UserError
         Where a checkout is none, or a build fails.
     """
-    trees = {"after": HERE}
-    if options.before is not None:
-        if not (options.before / "rt_pose").is_dir():
-            raise UserError(f"--before {options.before}: no checkout; it has no folder `rt_pose`")
-        trees["before"] = options.before.resolve()
+    trees = trees_of(options.before)
     rates: dict[str, list[float]] = {side: [] for side in trees}
     frames = 0
     with ExitStack() as stack:

@@ -24,6 +24,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from bench.output import conditions, machine_line, markdown_table
+from bench.pairs import trees_of
 from bench.program import Out, run, say
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import UserError
@@ -31,7 +32,6 @@ from rt_pose.loop.latency import summary
 from rt_pose.session.read import Session
 
 PROGRAM = ("-m", "rt_pose.cli")
-HERE = Path(__file__).resolve().parent.parent
 KINDS = {"installed": "after an installation", "first": "first", "second": "second"}
 GOALS_S = {"first": 15.0, "second": 5.0}
 HELP_GOAL_S = 0.4
@@ -84,11 +84,7 @@ def measure(options: Options) -> dict[str, Any]:
     UserError
         Where a checkout is none, or a start fails.
     """
-    trees = {"after": HERE}
-    if options.before is not None:
-        if not (options.before / "rt_pose").is_dir():
-            raise UserError(f"--before {options.before}: no checkout; it has no folder `rt_pose`")
-        trees["before"] = options.before.resolve()
+    trees = trees_of(options.before)
     starts: dict[str, dict[str, list[float]]] = {side: {kind: [] for kind in KINDS} for side in trees}
     helps: dict[str, dict[str, list[float]]] = {
         side: {verb: [] for verb in verbs_of(tree)} for side, tree in trees.items()
