@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: install demo test compiled test-slurm check format docs docs-commands wheel-check clean
+.PHONY: install demo test compiled collected test-slurm check format docs docs-commands wheel-check clean
 
 install: $(STAMP)
 
@@ -31,7 +31,7 @@ AGAIN := echo "once more, alone:" && $(PYTEST) --last-failed --last-failed-no-fa
 PROCESSES ?= 3
 
 test: install
-	@$(MAKE) --no-print-directory -j2 -O check compiled
+	@$(MAKE) --no-print-directory -j2 -O check compiled collected
 	@# Both parts, also where the first fails. Compiled modules are kept: each of the many programs that are
 	@# started would compile them anew.
 	export PYTHONDONTWRITEBYTECODE=; status=0; \
@@ -42,8 +42,10 @@ test: install
 
 # Beside the type checker, which keeps one core busy: what the tests' processes would each compile for themselves.
 compiled: install
-	@export PYTHONDONTWRITEBYTECODE=; PYTHONPATH=tests $(BIN)/python -c "import support.warm_training"; \
-	    $(PYTEST) --collect-only >/dev/null || true
+	@export PYTHONDONTWRITEBYTECODE=; PYTHONPATH=tests $(BIN)/python -c "import support.warm_training" || true
+
+collected: install
+	@export PYTHONDONTWRITEBYTECODE=; $(PYTEST) --collect-only >/dev/null || true
 
 # On a real SLURM of one node: as root, with slurm-wlm and munge of Debian.
 test-slurm: install

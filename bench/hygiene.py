@@ -33,7 +33,7 @@ import numpy as np
 import zmq
 
 import rigs
-from bench.latency.program import latency_config
+from bench.latency.measured_run import latency_config
 from bench.output import conditions, machine_line, markdown_table
 from bench.program import Out, run
 from rt_pose.clock import NS_PER_MS, HostClock

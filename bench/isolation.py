@@ -28,7 +28,7 @@ import numpy as np
 import zmq
 from scipy import stats
 
-from bench.latency.program import latency_config
+from bench.latency.measured_run import latency_config
 from bench.program import guarded, say
 from bench.short_run import short_run
 from rt_pose.clock import HostClock

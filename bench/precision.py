@@ -24,8 +24,8 @@ from bench.output import markdown_table
 from bench.program import Out, run
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.errors import UserError
+from rt_pose.inference.auto_precision import AUTO_ERROR_FACTOR, BY_NAME_ONLY
 from rt_pose.inference.bare_forward import warm_up
-from rt_pose.inference.choose_engine import AUTO_ERROR_FACTOR, BY_NAME_ONLY
 from rt_pose.inference.estimator import Estimator
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, PrecisionReport, read_package
 from rt_pose.session.describe import machine

@@ -18,7 +18,6 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,169 +35,18 @@ from bench.safety_run import (
     supervise,
     wait_for_message,
 )
+from bench.safety_scenarios import SCENARIOS, SafetyRig, Scenario
 from rigs.firmware.simulate import SimulatedBox
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.build import to_plain
 from rt_pose.errors import UserError
 from rt_pose.package import read_package
 from rt_pose.session.describe import machine, versions
-from rt_pose.session.orders import send_order
 
 SETTLE_S = 0.3
 """How long the line is high before the fault, so that heartbeats come regularly by then."""
 STAYS_S = 2.0
 """How long the line is watched where it must not drop."""
-BOUND_MS = 100.0
-
-
-@dataclass
-class SafetyRig:
-    """A run in progress, and what can be done to it."""
-
-    box: SimulatedBox
-    supervisor: int
-    loop: int
-    control: str
-
-    def order(self, do: str) -> None:
-        """Give an order over the control socket.
-
-        Parameters
-        ----------
-        do
-            The order.
-        """
-        send_order(self.control, do)
-
-
-def to_loop(number: signal.Signals) -> Callable[[SafetyRig], None]:
-    """Make a fault that sends a signal to the loop's process.
-
-    Parameters
-    ----------
-    number
-        The signal.
-
-    Returns
-    -------
-    Callable[[SafetyRig], None]
-        The fault.
-    """
-    return lambda rig: os.kill(rig.loop, number)
-
-
-def to_supervisor(number: signal.Signals) -> Callable[[SafetyRig], None]:
-    """Make a fault that sends a signal to the supervisor.
-
-    Parameters
-    ----------
-    number
-        The signal.
-
-    Returns
-    -------
-    Callable[[SafetyRig], None]
-        The fault.
-    """
-    return lambda rig: os.kill(rig.supervisor, number)
-
-
-def to_both(rig: SafetyRig) -> None:
-    """Kill the supervisor first, so that it does not see the loop die, and then the loop.
-
-    Parameters
-    ----------
-    rig
-        The run.
-    """
-    os.kill(rig.supervisor, signal.SIGKILL)
-    os.kill(rig.loop, signal.SIGKILL)
-
-
-def to_all(rig: SafetyRig) -> None:
-    """Kill every process but the box, so that its watchdog alone is left.
-
-    Parameters
-    ----------
-    rig
-        The run.
-    """
-    children = Path(f"/proc/{rig.supervisor}/task/{rig.supervisor}/children").read_text(encoding="ascii")
-    for pid in (rig.supervisor, *map(int, children.split())):
-        os.kill(pid, signal.SIGKILL)
-
-
-def ordered(do: str) -> Callable[[SafetyRig], None]:
-    """Make a fault that gives an order over the control socket.
-
-    Parameters
-    ----------
-    do
-        The order.
-
-    Returns
-    -------
-    Callable[[SafetyRig], None]
-        The fault.
-    """
-    return lambda rig: rig.order(do)
-
-
-def to_box(order: str) -> Callable[[SafetyRig], None]:
-    """Make a fault of the simulated box.
-
-    Parameters
-    ----------
-    order
-        An order of the simulator.
-
-    Returns
-    -------
-    Callable[[SafetyRig], None]
-        The fault.
-    """
-    return lambda rig: rig.box.order(order)
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One thing that goes wrong, or right."""
-
-    does: Callable[[SafetyRig], None]
-    drops: bool = True
-    """Whether the line must fall; otherwise it must stay."""
-    ends: bool = True
-    """Whether the run ends by it; otherwise it is stopped afterwards."""
-    bound_ms: float | None = BOUND_MS
-    """When the line must be low. None: a loop counts as hung, and a silent box as failed, only after
-    500 ms."""
-    says: str = ""
-    """What the run must say of it, in a warning or in its log."""
-
-
-SCENARIOS: dict[str, Scenario] = {
-    "loop killed (SIGKILL)": Scenario(to_loop(signal.SIGKILL)),
-    "supervisor killed (SIGKILL)": Scenario(to_supervisor(signal.SIGKILL)),
-    "loop and supervisor killed": Scenario(to_both),
-    "all processes killed": Scenario(to_all),
-    "exception in the loop": Scenario(to_loop(signal.SIGUSR1)),
-    "loop hangs, its threads live": Scenario(to_loop(signal.SIGUSR2), bound_ms=None),
-    "loop's process stopped (SIGSTOP)": Scenario(to_loop(signal.SIGSTOP)),
-    "loop terminated (SIGTERM)": Scenario(to_loop(signal.SIGTERM)),
-    "supervisor terminated (SIGTERM)": Scenario(to_supervisor(signal.SIGTERM)),
-    "Ctrl-C (SIGINT)": Scenario(to_supervisor(signal.SIGINT)),
-    "stop ordered": Scenario(ordered("stop")),
-    "emergency ordered": Scenario(ordered("emergency"), ends=False),
-    "disarm ordered": Scenario(ordered("disarm"), ends=False),
-    "interlock opened": Scenario(to_box("interlock open"), ends=False),
-    "cable pulled": Scenario(to_box("pull"), ends=False),
-    "box reset": Scenario(to_box("restart"), ends=False, says="the box has begun again"),
-    "box deaf": Scenario(to_box("deaf"), ends=False),
-    "box silent": Scenario(to_box("silent"), ends=False, bound_ms=None),
-    "box sends garbage": Scenario(to_box("garbage"), ends=False, bound_ms=None),
-    "box answers 120 ms late": Scenario(to_box("late 120"), drops=False, ends=False, bound_ms=None),
-    "nothing goes wrong": Scenario(lambda _: None, drops=False, ends=False, bound_ms=None),
-}
 
 
 @dataclass
@@ -251,28 +99,19 @@ def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
     UserError
         Where the run does not begin or the line never goes high.
     """
-    clock = HostClock()
     with tempfile.TemporaryDirectory(prefix="rt-pose-bench-") as folder, SimulatedBox() as box:
         out = Path(folder) / "session"
-        ours, theirs = multiprocessing.get_context("spawn").Pipe()
+        spawn = multiprocessing.get_context("spawn")
+        ours, theirs = spawn.Pipe()
         plain = to_plain(safety_config(model, box.port))
-        supervisor = multiprocessing.get_context("spawn").Process(
-            target=supervise, args=(theirs, plain, str(out))
-        )
+        supervisor = spawn.Process(target=supervise, args=(theirs, plain, str(out)))
         supervisor.start()
         theirs.close()
         try:
             assert supervisor.pid is not None
             ready = wait_for_message(ours, "ready")
             rig = SafetyRig(box, supervisor.pid, ready["loop"], ready["control"])
-            if box.wait_for(0, high=True, timeout_s=LONGEST_WAIT_S) is None:
-                raise UserError("the line never went high; does the model see the simulated animal?")
-            threading.Event().wait(SETTLE_S)
-            early = box.level(0) == 0
-            t_fault_ns = clock.now_ns()
-            scenario.does(rig)
-            wait_s = LONGEST_WAIT_S if scenario.drops else STAYS_S
-            down = None if early else box.wait_for(0, False, t_fault_ns, wait_s)
+            t_fault_ns, early, ms = _cause(scenario, rig)
             if not scenario.ends:
                 threading.Event().wait(1.0)  # every message has been sent by then
                 os.kill(rig.supervisor, signal.SIGTERM)
@@ -283,8 +122,21 @@ def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
         if not ended:
             await_recorder(out)
         log = log_lines(out, t_fault_ns)
-        ms = None if down is None else (down.t_ns - t_fault_ns) / NS_PER_MS
         return SafetyOutcome(ms, ended.get("status", ""), ended.get("warnings", []), log, early)
+
+
+def _cause(scenario: Scenario, rig: SafetyRig) -> tuple[int, bool, float | None]:
+    """Let a scenario happen once the line is high: when (ns), whether the line fell before it, and how long
+    after it (ms)."""
+    if rig.box.wait_for(0, high=True, timeout_s=LONGEST_WAIT_S) is None:
+        raise UserError("the line never went high; does the model see the simulated animal?")
+    threading.Event().wait(SETTLE_S)
+    early = rig.box.level(0) == 0
+    t_fault_ns = HostClock().now_ns()
+    scenario.does(rig)
+    wait_s = LONGEST_WAIT_S if scenario.drops else STAYS_S
+    down = None if early else rig.box.wait_for(0, False, t_fault_ns, wait_s)
+    return t_fault_ns, early, None if down is None else (down.t_ns - t_fault_ns) / NS_PER_MS
 
 
 def measure(scenario: Scenario, model: str, repeats: int) -> dict[str, Any]:

@@ -25,7 +25,7 @@ import numpy as np
 
 from bench.background_load import own_memory_mib, processor_s
 from bench.isolation import subscribe
-from bench.latency.program import latency_config
+from bench.latency.measured_run import latency_config
 from bench.order_client import Orders, format_orders
 from bench.output import conditions, machine_line, markdown_table
 from bench.program import Out, run

@@ -23,7 +23,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.latency.program import latency_rules
+from bench.latency.measured_run import latency_rules
 from bench.machine_peak import Peak, copy_bytes_per_s, peaks
 from bench.operations import operations_of
 from bench.output import conditions, machine_line, markdown_table

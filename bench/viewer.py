@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from bench.background_load import processor_s
-from bench.latency.program import latency_config
+from bench.latency.measured_run import latency_config
 from bench.output import conditions, machine_line, markdown_table
 from bench.pairs import MIN_PAIRS, interval
 from bench.program import Out, run, say

@@ -6,10 +6,8 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import entry_points
 
 from rigs import cameras, inputs, outputs
-from rt_pose.drivers import report_broken
 
 
 def register() -> None:
@@ -19,6 +17,8 @@ def register() -> None:
     `rt_pose.cameras`, `rt_pose.outputs` and `rt_pose.inputs`. One that cannot be imported is reported there,
     and the others are still registered.
     """
+    from importlib.metadata import entry_points  # here: the help of a verb imports what lies in this package
+
     points = entry_points()  # read once: each reading looks through every installed package
     for kind, package in (("camera", cameras), ("output", outputs), ("input", inputs)):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
@@ -28,6 +28,8 @@ def register() -> None:
 
 
 def _load(kind: str, name: str, load: Callable[[], object]) -> None:
+    from rt_pose.drivers import report_broken
+
     try:
         load()
     except KeyboardInterrupt:

@@ -111,12 +111,7 @@ def calibrate(config: CalibrateConfig) -> Package:
         "subspaces": [space.name for space in spec.subspaces],
     }
     if labels is not None:
-        spec.bias_px2, notes["labels"], coverage = _bias(choice.estimator, labels, spec)
-        notes["coverage"] = dataclasses.asdict(coverage)
-        sizes = [np.sqrt(np.trace(np.asarray(b)) / 2) for b in spec.bias_px2]
-        _LOG.info(
-            f"bias from {notes['labels']}: {np.median(sizes):.2f} px along an axis (median of keypoints)"
-        )
+        notes |= _add_bias_of_labels(spec, choice.estimator, labels)
     if bias is not None:
         spec.bias_px2, notes["labels"] = bias
         _LOG.info(f"bias from {notes['labels']}")
@@ -297,6 +292,14 @@ def _bias_of(folder: str, package: Package) -> tuple[list[list[list[float]]], st
             f"{package.path}: {', '.join(package.manifest.keypoints)}"
         )
     return other.manifest.tracking.bias_px2, f"{calibration['labels']}, by package {other.sha256[:12]}"
+
+
+def _add_bias_of_labels(spec: TrackingSpec, estimator: Estimator, labels: _Labels) -> dict[str, Any]:
+    """Give the spec the bias that the labels show; what the package notes of it."""
+    spec.bias_px2, origin, coverage = _bias(estimator, labels, spec)
+    sizes = [np.sqrt(np.trace(np.asarray(b)) / 2) for b in spec.bias_px2]
+    _LOG.info(f"bias from {origin}: {np.median(sizes):.2f} px along an axis (median of keypoints)")
+    return {"labels": origin, "coverage": dataclasses.asdict(coverage)}
 
 
 def _bias(

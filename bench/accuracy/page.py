@@ -13,7 +13,8 @@ from bench.accuracy.compare import HEADLINES, PIXEL, SUPERVISED, TITLES
 from bench.accuracy.tables import NAMES, tables
 from bench.tables import tables_page, tables_text
 from rt_pose.reports.render import render
-from rt_pose.reports.svg import Plot, colour, element, text
+from rt_pose.reports.svg import Plot
+from rt_pose.reports.svg_elements import colour, element, text
 
 COLOURS = {
     SUPERVISED: "orange",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import rigs
 from bench.background_load import busy_s, own_memory_mib, processor_s
 from bench.cameras.disturbed import by_disturbance, others_cores
-from bench.latency.program import measured_run
+from bench.latency.measured_run import measured_run
 from bench.short_run import short_run
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
 from rt_pose.config.schema import CameraConfig, EngineConfig, Precision, RunConfig

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.latency.program import latency_config
+from bench.latency.measured_run import latency_config
 from bench.output import conditions, machine_line, markdown_table
 from bench.program import say
 from bench.short_run import came_through, short_run

@@ -13,7 +13,7 @@ import numpy as np
 from bench.gpu.packages import package
 from bench.gpu.section import Options, Row, Rows
 from bench.gpu.video import write_recording
-from bench.latency.program import measured_run
+from bench.latency.measured_run import measured_run
 from bench.short_run import came_through, short_run
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.schema import (

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.compare import compare, read_earlier
+from bench.latency.measured_run import measured_run
 from bench.latency.page import page
 from bench.latency.table import table
 from bench.program import say
@@ -37,15 +38,7 @@ from bench.short_run import short_run
 from bench.sustainable import sustainable
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
 from rt_pose.config.build import build, to_plain
-from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
-from rt_pose.config.schema import (
-    CameraConfig,
-    EngineConfig,
-    OutputConfig,
-    PublishConfig,
-    RecordConfig,
-    RunConfig,
-)
+from rt_pose.config.schema import CameraConfig, EngineConfig, RunConfig
 from rt_pose.errors import UserError, nearest
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.loop.latency import summary
@@ -57,6 +50,8 @@ from rt_pose.video import VideoInfo, parse_size, probe
 
 REFERENCES = ("alternate", "ends")
 LOOP_BLOCK_S = 4.0
+BARE = ("back_to_back", "paced")
+"""How the bare engine is timed: forward after forward, and at the pace of the frames."""
 PACED_S, BACK_TO_BACK_S = 2.0, 0.5
 MIN_FRAMES = 50
 """Fewer frames give no meaningful figure, not even a median."""
@@ -228,111 +223,6 @@ def chosen(model: str, engine: EngineConfig) -> EngineConfig:
     return build(EngineConfig, to_plain(engine) | decided, "bench latency")
 
 
-def latency_config(
-    model: str,
-    video: Path,
-    *,
-    rate_hz: float | None,
-    seconds: float | None,
-    budget_ms: float,
-    engine: EngineConfig,
-) -> RunConfig:
-    """Make a run over a recording with three rules that ask for every kind of work.
-
-    Parameters
-    ----------
-    model
-        Folder of the model package.
-    video
-        The recording, repeated.
-    rate_hz
-        Frames/s; the recording's own where None.
-    seconds
-        Length of the run, s.
-    budget_ms
-        Exposure to decision, ms.
-    engine
-        The engine.
-
-    Returns
-    -------
-    RunConfig
-        The run.
-    """
-    info = probe(video)
-    camera = CameraConfig("video", {"path": str(video), "rate_hz": rate_hz, "loop": True})
-    size = (info.width, info.height)
-    return measured_run(model, {"video": camera}, size, engine, seconds=seconds, budget_ms=budget_ms)
-
-
-def measured_run(
-    model: str, cameras: dict[str, CameraConfig], size: tuple[int, int], engine: EngineConfig, **settings: Any
-) -> RunConfig:
-    """Make a run with the three rules, armed, and recorded without video.
-
-    Parameters
-    ----------
-    model
-        Folder of the model package.
-    cameras
-        Its cameras.
-    size
-        Width and height of their frames, px.
-    engine
-        The engine.
-    **settings
-        Further keys of the run.
-
-    Returns
-    -------
-    RunConfig
-        The run.
-    """
-    return replace(
-        latency_rules(read_package(model).manifest.keypoints, size),
-        model=model,
-        cameras=cameras,
-        engine=engine,
-        publish=PublishConfig(address="tcp://127.0.0.1:*", control="tcp://127.0.0.1:*"),
-        record=RecordConfig(video=False),
-        armed_at_start=True,
-        **settings,
-    )
-
-
-def latency_rules(keypoints: list[str], size: tuple[int, int]) -> RunConfig:
-    """Make the three rules, with their zone and output and nothing else.
-
-    Parameters
-    ----------
-    keypoints
-        Names of the package's keypoints.
-    size
-        Width and height of the frames, px.
-
-    Returns
-    -------
-    RunConfig
-        A run without cameras.
-    """
-    first, last = keypoints[0], keypoints[-1]
-    conditions = (
-        f"inside({first}, middle)",
-        f"speed({last}) > 300",
-        f"inside({last}, middle) and speed({first}) > 100",
-    )
-    do = ActionConfig(output="stimulus", pulse="5 ms")
-    width, height = size
-    return RunConfig(
-        outputs={"stimulus": OutputConfig("simulated", {})},
-        zones={"middle": ZoneConfig([width / 2, height / 2, min(width, height) / 4])},
-        rules=[
-            RuleConfig(name=f"rule{i}", when=when, do=do, refractory="100 ms")
-            for i, when in enumerate(conditions, 1)
-        ],
-    )
-
-
 def measure(plan: LatencyPlan) -> tuple[dict[str, Any], dict[str, Any], bool]:
     """Run the loop and time the bare engine.
 
@@ -400,28 +290,14 @@ def summed_up(
         latency[name] = summary(to_decision - neighbouring_p50(reference, stamps.t_arrival_ns, part))
     network = (stamps.stages["t_inferred_ns"] - stamps.stages["t_preprocessed_ns"]) / NS_PER_MS
     latency["outside_network"] = summary(to_decision - network)
-    bare = {name: summary(pooled(reference, f"{name}_ms")) for name in ("back_to_back", "paced")}
-    width, height = plan.size
-    (camera,) = session.info.cameras.values()
+    bare = {name: summary(pooled(reference, f"{name}_ms")) for name in BARE}
     figures["bench"] = {
         "bench": "latency",
-        "recording": {
-            "path": str(plan.video.path),
-            "width": width,
-            "height": height,
-            "channels": camera.channels,
-            "scaled_from": [plan.video.width, plan.video.height],
-            "preloaded": plan.preload,
-            "rate_hz": plan.rate_hz,
-            "seconds": plan.seconds,
-        },
+        "recording": _recording(plan, session),
         "reference": {
             "kind": plan.reference if blocks else "ends",
             "bare_ms": bare,
-            "ends_ms": [
-                {name: summary(getattr(end, f"{name}_ms")) for name in ("back_to_back", "paced")}
-                for end in ends
-            ],
+            "ends_ms": [{name: summary(getattr(end, f"{name}_ms")) for name in BARE} for end in ends],
             "blocks": len(blocks),
         },
         "p99_over_p50": _ratios(latency["image_to_decision"], bare),
@@ -435,6 +311,22 @@ def summed_up(
         "drops": [(d.stage, d.reason, d.count) for d in session.drops],
     }
     return figures, drawn
+
+
+def _recording(plan: LatencyPlan, session: Session) -> dict[str, Any]:
+    """What was shown to the loop, and how."""
+    width, height = plan.size
+    (camera,) = session.info.cameras.values()
+    return {
+        "path": str(plan.video.path),
+        "width": width,
+        "height": height,
+        "channels": camera.channels,
+        "scaled_from": [plan.video.width, plan.video.height],
+        "preloaded": plan.preload,
+        "rate_hz": plan.rate_hz,
+        "seconds": plan.seconds,
+    }
 
 
 def _ratios(loop: dict[str, Any] | None, bare: dict[str, Any]) -> dict[str, float | None]:

@@ -11,7 +11,8 @@ from markupsafe import Markup
 from bench.output import machine_line
 from bench.tables import Table, tables_page, tables_text
 from rt_pose.reports.render import render
-from rt_pose.reports.svg import Plot, colour
+from rt_pose.reports.svg import Plot
+from rt_pose.reports.svg_elements import colour
 from train.evaluation.pictures import Picture
 
 TITLE = "A DeepLabCut project and another mouse"

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from bench.latency.program import latency_config
+from bench.latency.measured_run import latency_config
 from bench.output import conditions, machine_line, markdown_table
 from bench.program import Out, run, say
 from bench.short_run import came_through, short_run

@@ -9,7 +9,8 @@ import numpy as np
 from markupsafe import Markup
 
 from bench.tables import Table, tables_page, tables_text
-from rt_pose.reports.svg import Plot, colour
+from rt_pose.reports.svg import Plot
+from rt_pose.reports.svg_elements import colour
 
 CURVES = {"at rest": "blue", "1 Hz, 100 px sinusoid": "orange", "500 px/s": "green"}
 ENSEMBLES = [

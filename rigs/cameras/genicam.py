@@ -1,26 +1,17 @@
 """Cameras of any vendor through its GenTL producer: a library that ends in `.cti` and comes with the camera.
 
-Harvesters finds and opens the camera and reads its description. Waits for a frame, and the question whether
-the camera is there, go to the producer directly: the bindings would hold the interpreter, and with it the
-loop, until the answer comes; and Harvesters drops frames that did not come whole without a word of why.
+Frames are taken from the producer itself (`rigs.gentl.ProducerCalls`) and not from Harvesters, which drops
+those that did not come whole without a word of why.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
-import logging
-import os
 import subprocess
 import sys
-import threading
-import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,23 +19,29 @@ from numpy.typing import NDArray
 
 from rigs.acquisition import AcquisitionOptions, choose_device
 from rigs.camera_features import CameraSetup, FeatureError, Limits
+from rigs.gentl import (
+    PATH_VARIABLE,
+    Producer,
+    ProducerCalls,
+    first_line,
+    installed_producers,
+    library_errors,
+    load_producer,
+    losses,
+    release_producer,
+)
 from rigs.grabbing import Delivery, DeviceLost
 from rigs.library_camera import LibraryCamera
 from rt_pose.drivers import FoundDevice, camera_driver
 from rt_pose.errors import UserError
 from rt_pose.extras import need, remedy, require
 
-PATH_VARIABLE = "GENICAM_GENTL64_PATH"
 NO_PRODUCER = (
     f"install the camera vendor's GenTL producer, and set {PATH_VARIABLE} to the folder of its .cti file or "
     "give `producer:` in the options"
 )
 FIND_S = 8.0
 GIGE_COUNTER_MODULO = 65536
-SUCCESS, TIMEOUT = 0, -1011
-"""What functions of the GenTL standard return."""
-_LOG = logging.getLogger(f"{__name__}.harvesters")
-_LOG.setLevel(logging.CRITICAL)  # what matters of its messages is raised here
 
 
 @dataclass
@@ -84,10 +81,10 @@ class GenicamCamera(LibraryCamera):
         producer, serial = self._choose(self._producers())
         try:
             return _Device(producer, producer.create(serial), serial, self._options)
-        except _library_errors() as error:
-            _release(producer)
+        except library_errors() as error:
+            release_producer(producer)
             raise UserError(
-                f"{self._where}: camera {serial} cannot be opened: {_line(error)}; does another program "
+                f"{self._where}: camera {serial} cannot be opened: {first_line(error)}; does another program "
                 "have it open?"
             ) from error
 
@@ -100,54 +97,27 @@ class GenicamCamera(LibraryCamera):
             raise UserError(f"{self._where}: no GenTL producer is known; {NO_PRODUCER}")
         return paths
 
-    def _choose(self, paths: list[str]) -> tuple[_Producer, str]:
+    def _choose(self, paths: list[str]) -> tuple[Producer, str]:
         """The producer that sees the camera with the wanted serial number, kept loaded, and that number."""
-        loaded: list[_Producer] = []
+        loaded: list[Producer] = []
         try:
             for path in paths:
-                loaded.append(_load(path, f"{self._where}: producer"))
+                loaded.append(load_producer(path, f"{self._where}: producer"))
             seen = {serial: producer for producer in reversed(loaded) for serial in producer.serials()}
             serial = choose_device(list(seen), self._options.serial, self._where)
         except BaseException:
             for producer in loaded:
-                _release(producer)
+                release_producer(producer)
             raise
         for producer in loaded:
             if producer is not seen[serial]:
-                _release(producer)
+                release_producer(producer)
         return seen[serial], serial
-
-
-def installed_producers() -> list[str]:
-    """List the GenTL producers that the environment names.
-
-    Returns
-    -------
-    list[str]
-        Paths of files that end in .cti, in the order of the folders.
-    """
-    folders = [folder for folder in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if folder]
-    return [str(path) for folder in folders for path in sorted(Path(folder).glob("*.cti"))]
-
-
-def print_devices(path: str) -> None:
-    """Print the devices of a producer as JSON: pairs of serial number and description.
-
-    Parameters
-    ----------
-    path
-        The producer.
-    """
-    producer = _load(path, "producer")
-    try:
-        print(json.dumps(producer.describe()))  # noqa: T201 - the answer to another process
-    finally:
-        _release(producer)
 
 
 def _find_through(path: str) -> list[FoundDevice]:
     """What a producer sees, asked in a process of its own."""
-    code = "import sys; from rigs.cameras.genicam import print_devices; print_devices(sys.argv[1])"
+    code = "import sys; from rigs.gentl import print_devices; print_devices(sys.argv[1])"
     name = Path(path).name
     try:
         done = subprocess.run(
@@ -162,149 +132,10 @@ def _find_through(path: str) -> list[FoundDevice]:
     return [FoundDevice("genicam", serial, f"{description}, through {name}") for serial, description in pairs]
 
 
-# ------------------------------------------------------------ producers, one a process
-
-_LOADED: dict[str, _Producer] = {}
-_LOADING = threading.Lock()
-
-
-class _Producer:
-    """A loaded producer. It can be loaded once in a process, so the cameras of a run share it."""
-
-    def __init__(self, path: str) -> None:
-        harvesters = _harvesters()
-        self.path, self.users = path, 0
-        self._harvester = harvesters.Harvester(
-            config=harvesters.ParameterSet({harvesters.ParameterKey.LOGGER: _LOG})
-        )
-        self._harvester.add_file(path, check_validity=True)
-
-    def update(self) -> None:
-        """List the devices anew, which no opened camera would survive."""
-        self._harvester.update()
-
-    def serials(self) -> list[str]:
-        """Serial numbers of the devices; where one has none, the producer's name of it."""
-        return [_serial(info) for info in self._harvester.device_info_list]
-
-    def describe(self) -> list[tuple[str, str]]:
-        """Serial number and description of each device."""
-        return [
-            (
-                _serial(info),
-                " ".join(str(info.property_dict.get(key) or "") for key in ("vendor", "model")).strip(),
-            )
-            for info in self._harvester.device_info_list
-        ]
-
-    def create(self, serial: str) -> Any:
-        """Open a device."""
-        index = self.serials().index(serial)
-        # On the main thread Harvesters would take SIGINT for itself.
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(self._harvester.create, index).result()
-
-    def destroy(self, acquirer: Any) -> None:
-        """Close a device."""
-        with suppress(*_library_errors()):  # of a device that is gone already
-            acquirer.destroy()
-        if acquirer in self._harvester.image_acquirers:
-            self._harvester.image_acquirers.remove(acquirer)
-
-    def close(self) -> None:
-        """Unload it."""
-        with suppress(*_library_errors()):
-            self._harvester.reset()
-
-
-def _load(path: str, where: str) -> _Producer:
-    """A producer for one more user, its list of devices as new as its other users allow."""
-    with _LOADING:
-        producer = _LOADED.get(path)
-        if producer is None:
-            try:
-                producer = _LOADED[path] = _Producer(path)
-            except OSError as error:
-                raise UserError(f"{where}: {path} cannot be loaded: {error}") from error
-        if not producer.users:
-            producer.update()
-        producer.users += 1
-        return producer
-
-
-def _release(producer: _Producer) -> None:
-    with _LOADING:
-        producer.users -= 1
-        if not producer.users:
-            del _LOADED[producer.path]
-            producer.close()
-
-
-def _harvesters() -> ModuleType:
-    with warnings.catch_warnings():  # it changes the filters of the whole process
-        from harvesters import core
-    return core
-
-
-def _library_errors() -> tuple[type[Exception], ...]:
-    """What Harvesters and the bindings beneath it raise."""
-    from genicam import genapi, gentl
-
-    return (genapi.GenericException, gentl.GenericException)
-
-
 def _feature_errors() -> tuple[type[Exception], ...]:
     """What the reading or writing of a feature raises; AttributeError where the camera has another kind of
     it."""
-    return (*_library_errors(), AttributeError)
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-def _serial(info: Any) -> str:
-    return str(info.property_dict.get("serial_number") or info.property_dict.get("id_"))
-
-
-@contextmanager
-def _losses() -> Iterator[None]:
-    """DeviceLost for what the library raises."""
-    try:
-        yield
-    except _library_errors() as error:
-        raise DeviceLost(_line(error)) from error
-
-
-# ------------------------------------------------------------ one device
-
-
-class _Calls:
-    """The producer's own functions, which let the interpreter go while they wait."""
-
-    def __init__(self, path: str) -> None:
-        library = ctypes.CDLL(path)
-        self._event, self._read = library.EventGetData, library.GCReadPort
-        self._event.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64]
-        self._read.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p]
-        self._event.restype = self._read.restype = ctypes.c_int32
-        self._new_buffer = (ctypes.c_void_p * 2)()  # its handle, and a pointer of the user
-        self._size = ctypes.c_size_t()
-
-    def wait_for_buffer(self, events: int, timeout_ms: int) -> int | None:
-        """The handle of the next buffer; None where none came in time. Raises DeviceLost."""
-        self._size.value = ctypes.sizeof(self._new_buffer)
-        code = self._event(events, self._new_buffer, ctypes.byref(self._size), timeout_ms)
-        if code == TIMEOUT:
-            return None
-        if code != SUCCESS:
-            raise DeviceLost(f"its producer gave the error {code}")
-        return self._new_buffer[0]
-
-    def reads(self, port: int) -> bool:
-        """Whether the device answers a reading of its first register."""
-        four, size = ctypes.create_string_buffer(4), ctypes.c_size_t(4)
-        return bool(self._read(port, 0, four, ctypes.byref(size)) == SUCCESS)
+    return (*library_errors(), AttributeError)
 
 
 class _Features:
@@ -349,14 +180,14 @@ class _Features:
         try:
             getattr(self._node_map, name).value = value
         except _feature_errors() as error:
-            raise FeatureError(f"{name} = {value}: {_line(error)}") from error
+            raise FeatureError(f"{name} = {value}: {first_line(error)}") from error
 
     def execute(self, name: str) -> None:
         """Execute a command. Raises FeatureError."""
         try:
             getattr(self._node_map, name).execute()
         except _feature_errors() as error:
-            raise FeatureError(f"{name}: {_line(error)}") from error
+            raise FeatureError(f"{name}: {first_line(error)}") from error
 
     def _node(self, name: str, modes: tuple[int, ...]) -> Any:
         """The feature's node; None where there is none with such an access mode now."""
@@ -375,12 +206,12 @@ class _Device:
 
     hardware = True
 
-    def __init__(self, producer: _Producer, acquirer: Any, serial: str, options: GenicamOptions) -> None:
+    def __init__(self, producer: Producer, acquirer: Any, serial: str, options: GenicamOptions) -> None:
         self._producer, self._acquirer, self.serial, self._options = producer, acquirer, serial, options
         self.features = _Features(acquirer.remote_device.node_map)
         self._absent: set[str] = set()
         """What buffers of this producer do not know of themselves."""
-        self._calls = _Calls(producer.path)
+        self._calls = ProducerCalls(producer.path)
         self._port = int(acquirer.remote_device.port.handle)
         self._answers = self._calls.reads(self._port)
         """Whether it can be asked if it is there."""
@@ -397,7 +228,7 @@ class _Device:
 
     def begin(self) -> None:
         """See `Device.begin`."""
-        with _losses():
+        with losses():
             self._acquirer.start()
         # The public `fetch` waits with the interpreter held; what is beneath it need not.
         events = next(iter(self._acquirer._new_buffer_event_monitor_dict.values()))
@@ -410,7 +241,7 @@ class _Device:
         if handle is None:
             return None
         buffer = self._buffers[handle]
-        with _losses():
+        with losses():
             failure = self._failure(buffer)
             samples = None if failure else self._samples(buffer)
             ticks = None if self.tick_hz is None else self._known(buffer, "timestamp")
@@ -418,7 +249,7 @@ class _Device:
 
     def give_back(self, delivery: Delivery) -> None:
         """See `FrameSource.give_back`."""
-        with _losses():
+        with losses():
             delivery.buffer.parent.queue_buffer(delivery.buffer)
 
     def send_trigger(self) -> None:
@@ -435,7 +266,7 @@ class _Device:
     def close(self, gone: bool = False) -> None:  # noqa: ARG002
         """See `Device.close`."""
         self._producer.destroy(self._acquirer)
-        _release(self._producer)
+        release_producer(self._producer)
         self._buffers = {}
         del self._acquirer, self.features
 
@@ -443,7 +274,7 @@ class _Device:
         """Ticks a second of the buffers' time stamps; None where nothing says so."""
         try:
             known = self._acquirer.device.timestamp_frequency
-        except _library_errors():
+        except library_errors():
             known = self.features.value("GevTimestampTickFrequency")
         return float(known) if known else None
 
@@ -475,6 +306,6 @@ class _Device:
             return None
         try:
             return getattr(buffer, what)
-        except _library_errors():
+        except library_errors():
             self._absent.add(what)
             return None

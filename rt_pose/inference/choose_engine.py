@@ -8,18 +8,18 @@ at every start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import Clock, HostClock
+from rt_pose.clock import Clock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError, nearest
 from rt_pose.extras import installed, remedy
-from rt_pose.inference.bare_forward import WARM_AGAIN, bare_forward_ms
+from rt_pose.inference.auto_precision import candidates, race
 from rt_pose.inference.device import choose_device, physical_cores
 from rt_pose.inference.engine import Engine, engines, lacks_context, open_engine
 from rt_pose.inference.estimator import CpuEstimator, Estimator
@@ -29,17 +29,6 @@ from rt_pose.package import DecodeSpec, Package, golden_check, precision_report
 from rt_pose.types import FloatArray
 
 DALI = "nvidia.dali"
-AUTO_ERROR_FACTOR = 1.05
-"""`auto` takes a precision whose validation error is at most this much of float32's."""
-
-BY_NAME_ONLY = ("int8",)
-"""What `auto` never takes, whatever its figures: some tens of labels do not show what an int8 network does to
-the frames in between, which is jitter and now and then a keypoint elsewhere."""
-
-RACE_GAIN = 0.9
-"""`auto` takes a lower precision only where it needs at most this much of the time of a more exact one."""
-RACE_ROUNDS, RACE_FORWARDS = 5, 10
-"""Of each precision, in turns, when `auto` has several to choose from."""
 MOST_OTHERS = 0.2
 """What is measured while others take a larger share of the cores is used, but not kept."""
 
@@ -149,7 +138,7 @@ def _choose_as_kept(
     if kept is None or not 1 <= kept.threads <= (config.threads or physical_cores()):
         return None
     backend = _choose_backend(package, config)
-    allowed, _ = _candidates(package, backend) if config.precision == "auto" else ([config.precision], [])
+    allowed, _ = candidates(package, backend) if config.precision == "auto" else ([config.precision], [])
     if kept.precision not in allowed:
         return None
     try:
@@ -234,81 +223,24 @@ def _choose_precision(
     threads = 1 if config.device == "gpu" else config.threads or physical_cores()
     if config.precision != "auto":
         return _checked(package, backend, config.precision, threads, preprocess, detections)
-    candidates, refused = _candidates(package, backend)
+    precisions, refused = candidates(package, backend)
     good: list[EngineChoice] = []
-    for precision in candidates[:-1]:
+    for precision in precisions[:-1]:
         try:
             good.append(_checked(package, backend, precision, threads, preprocess, detections))
         except UserError as error:
             refused.append(f"{precision} not taken: {error}")
-    good.append(_checked(package, backend, candidates[-1], threads, preprocess, detections))
+    good.append(_checked(package, backend, precisions[-1], threads, preprocess, detections))
     return _fastest(good, refused)
 
 
-def _candidates(package: Package, backend: str) -> tuple[list[str], list[str]]:
-    """The precisions that processor and package speak for, float32 last; and why others are none."""
-    candidates: list[str] = []
-    refused: list[str] = []
-    for precision in engines()[backend].precisions():
-        if precision == "float32":
-            break
-        if engines()[backend].missing(package.path, precision):
-            continue  # the package has no such network: nothing was given up
-        if precision in BY_NAME_ONLY:
-            refused.append(f"{precision} not taken: only where asked for (`--engine.precision {precision}`)")
-        elif objection := _unsupported_reason(package, precision):
-            refused.append(f"{precision} not taken: {objection}")
-        else:
-            candidates.append(precision)
-    return [*candidates, "float32"], refused
-
-
 def _fastest(good: list[EngineChoice], refused: list[str]) -> EngineChoice:
-    """The fastest of what is good enough, by measurement: a processor may have bf16 and be slower in it."""
+    """The fastest of what is good enough, by measurement."""
     if len(good) == 1:
         return replace(good[0], refused=refused)
-    clock = HostClock()
-    rounds = [
-        {
-            choice.engine.precision: bare_forward_ms(
-                choice.engine, clock, RACE_FORWARDS, warm_up_runs=WARM_AGAIN
-            ).p50
-            for choice in good
-        }
-        for _ in range(RACE_ROUNDS)
-    ]
-    times = {name: float(np.median([times[name] for times in rounds])) for name in rounds[0]}
-    taken = is_faster(times)
-    lines = [
-        f"{name} not taken: {time / times[taken]:.2f} times the time of {taken} here"
-        for name, time in times.items()
-        if name != taken
-    ]
+    taken, lines = race([choice.engine for choice in good])
     choice = next(choice for choice in good if choice.engine.precision == taken)
     return replace(choice, refused=[*refused, *lines], raced=True)
-
-
-def is_faster(times_ms: Mapping[str, float]) -> str:
-    """Choose among precisions by their forward times.
-
-    A more exact one yields only to one that is clearly faster (`RACE_GAIN`), so that neighbouring runs choose
-    alike.
-
-    Parameters
-    ----------
-    times_ms
-        Forward times (ms) by precision, in the order of rising exactness.
-
-    Returns
-    -------
-    str
-        The precision to take.
-    """
-    *lower, taken = times_ms
-    for precision in reversed(lower):
-        if times_ms[precision] <= RACE_GAIN * times_ms[taken]:
-            taken = precision
-    return taken
 
 
 def _choose_backend(package: Package, config: EngineConfig) -> str:
@@ -339,26 +271,6 @@ def _choose_backend(package: Package, config: EngineConfig) -> str:
             return backend
         reasons.append(f"{backend}: {reason}")
     raise UserError(f"model package {package.path}: no engine can run it here ({'; '.join(reasons)})")
-
-
-def _unsupported_reason(package: Package, precision: str) -> str | None:
-    """What the package's own figures say against a precision; None where they speak for it."""
-    report, float32 = (precision_report(package.manifest, name) for name in (precision, "float32"))
-    if report is None or float32 is None:
-        return "its validation error was not measured at export"
-    error, reference = report.validation_error_px, float32.validation_error_px
-    if error is None or reference is None:
-        ask = f"ask for it: `--engine.precision {precision}`"
-        if "imported" in package.manifest.training:
-            return f"imported without labels, so its error is not known; import with `--labels`, or {ask}"
-        return (
-            "trained on every label, so its error is not known; it puts keypoints "
-            f"{report.largest_p95_px:.2f} px (P95) from float32's; {ask}"
-        )
-    # Written so that an error that is not a number is refused as well.
-    if not error <= AUTO_ERROR_FACTOR * reference:
-        return f"validation error {error:.2f} px, float32 {reference:.2f} px"
-    return None
 
 
 def _checked(

@@ -138,7 +138,7 @@ def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, co
     top, bottom = max(y0 - radius, 0), min(y0 + radius, height - 1)
     peak = np.float64(logits[at])
     scale = max(peak, np.float64(np.finfo(np.float32).tiny))
-    # First pass over the window: weights, their sum, and the smallest, which is the background.
+    # The weights, their sum, and the smallest, which is the background.
     total, background, n = 0.0, np.inf, 0
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
@@ -148,22 +148,47 @@ def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, co
             background = min(background, weight)
             window[n] = weight
             n += 1
+    write_moments(window, background, left, right, top, bottom, x0, y0, stride, xy, cov)
+    # The window's share of the whole map, or the peak itself.
+    return min(max(total / mass if softmax else peak, 0.0), 1.0)
 
-    # Second pass: moments of the weights above the background, relative to the peak's pixel.
+
+@numba.njit(cache=True, error_model="numpy")
+def write_moments(window, background, left, right, top, bottom, x0, y0, stride, xy, cov):  # type: ignore[no-untyped-def]
+    """Write the place and the spread of the weights above the background, in place.
+
+    Parameters
+    ----------
+    window
+        The window's weights, row by row; pixels with a negative one do not count.
+    background
+        The smallest weight that counts.
+    left, right, top, bottom
+        First and last column and row of the window, heatmap px.
+    x0, y0
+        The peak's pixel, heatmap px.
+    stride
+        Input pixels per heatmap pixel.
+    xy
+        Written: centroid (2,), px of the network's input.
+    cov
+        Written: central second moment (2, 2), px^2.
+    """
     s, sx, sy, sxx, sxy, syy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     n = 0
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
-            weight = window[n] - background + WEIGHT_FLOOR
-            dx, dy = np.float64(x - x0), np.float64(y - y0)
-            s += weight
-            sx += weight * dx
-            sy += weight * dy
-            sxx += weight * dx * dx
-            sxy += weight * dx * dy
-            syy += weight * dy * dy
+            if window[n] >= 0.0:
+                # Relative to the peak: of coordinates in the whole map the squares would lose digits.
+                weight = window[n] - background + WEIGHT_FLOOR
+                dx, dy = np.float64(x - x0), np.float64(y - y0)
+                s += weight
+                sx += weight * dx
+                sy += weight * dy
+                sxx += weight * dx * dx
+                sxy += weight * dx * dy
+                syy += weight * dy * dy
             n += 1
-    # Centroid to pixels of the network's input; the central second moment to px^2.
     mx, my = sx / s, sy / s
     xy[0] = (x0 + mx + 0.5) * stride - 0.5
     xy[1] = (y0 + my + 0.5) * stride - 0.5
@@ -171,8 +196,6 @@ def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, co
     cov[0, 0] = (sxx / s - mx * mx + QUANTISATION_PX2) * area
     cov[1, 1] = (syy / s - my * my + QUANTISATION_PX2) * area
     cov[0, 1] = cov[1, 0] = (sxy / s - mx * my) * area
-    # The window's share of the whole map, or the peak itself.
-    return min(max(total / mass if softmax else peak, 0.0), 1.0)
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from rt_pose.inference.decode_compiled import QUANTISATION_PX2, WEIGHT_FLOOR, softmax_mass
+from rt_pose.inference.decode_compiled import softmax_mass, write_moments
 
 MOST_PEAKS = 32
 """Of one map, the highest of them: twice the most animals of a run."""
@@ -121,7 +121,7 @@ def _decode_peak(logits, width, radius, stride, window, at, p, xy, cov):  # type
     left, right = max(x0 - radius, 0), min(x0 + radius, width - 1)
     top, bottom = max(y0 - radius, 0), min(y0 + radius, height - 1)
     peak = np.float64(logits[at[p]])
-    # First pass over the window: weights, their sum, and the smallest, which is the background.
+    # The weights, their sum, and the smallest, which is the background.
     total, background, n = 0.0, np.inf, 0
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
@@ -132,28 +132,7 @@ def _decode_peak(logits, width, radius, stride, window, at, p, xy, cov):  # type
                 background = min(background, window[n])
             n += 1
 
-    # Second pass: moments of the weights above the background, relative to the peak's pixel.
-    s, sx, sy, sxx, sxy, syy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    n = 0
-    for y in range(top, bottom + 1):
-        for x in range(left, right + 1):
-            if window[n] >= 0.0:
-                weight = window[n] - background + WEIGHT_FLOOR
-                dx, dy = np.float64(x - x0), np.float64(y - y0)
-                s += weight
-                sx += weight * dx
-                sy += weight * dy
-                sxx += weight * dx * dx
-                sxy += weight * dx * dy
-                syy += weight * dy * dy
-            n += 1
-    mx, my = sx / s, sy / s
-    xy[0] = (x0 + mx + 0.5) * stride - 0.5
-    xy[1] = (y0 + my + 0.5) * stride - 0.5
-    area = stride * stride
-    cov[0, 0] = (sxx / s - mx * mx + QUANTISATION_PX2) * area
-    cov[1, 1] = (syy / s - my * my + QUANTISATION_PX2) * area
-    cov[0, 1] = cov[1, 0] = (sxy / s - mx * my) * area
+    write_moments(window, background, left, right, top, bottom, x0, y0, stride, xy, cov)
     return total
 
 

@@ -20,7 +20,7 @@ from rt_pose.config.rules import GeometryConfig, ZoneConfig
 from rt_pose.errors import UserError
 from rt_pose.records import Observation, TrackRecord
 from rt_pose.reports.chosen_events import chosen_events
-from rt_pose.reports.svg import circle, element, keypoint_colour, line, path_data
+from rt_pose.reports.svg_elements import circle, element, keypoint_colour, line, path_data
 from rt_pose.rules.geometry import make_geometry
 from rt_pose.rules.placed_zones import Corners, arrow_head, place_zones
 from rt_pose.rules.zones import Circle, Line, Point, Zone

@@ -13,7 +13,8 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.loop.latency import summary
 from rt_pose.records import TrackRecord
 from rt_pose.reports.pictures import shown_observations
-from rt_pose.reports.svg import Plot, bars, keypoint_colour
+from rt_pose.reports.svg import Plot, bars
+from rt_pose.reports.svg_elements import keypoint_colour
 from rt_pose.session.individuals import individuals_of, name_of
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.types import FloatArray

@@ -24,7 +24,7 @@ from rt_pose.reports.plots import (
     stage_waterfall,
 )
 from rt_pose.reports.render import render
-from rt_pose.reports.svg import keypoint_colour
+from rt_pose.reports.svg_elements import keypoint_colour
 from rt_pose.session.individuals import individuals_of
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.session.video_file import file_names

@@ -211,18 +211,28 @@ def fit(mean, cov, scale, first, z, r, inlier, drop):  # type: ignore[no-untyped
     x_shift, y_shift, turned, explained, log_det_a = _solve(a00, a01, a11, a02, a12, a22, b0, b1, b2)
     dropped = 0
     if drop:
-        for k in range(len(inlier)):
-            m = first + k
-            if not inlier[k]:
-                continue
-            x, y = mean[0, m] - x_mid, mean[1, m] - y_mid
-            x, y = cosine * x - sine * y, sine * x + cosine * y
-            e_x, e_y = z[k, 0] - x_mid - x_shift - x + turned * y, z[k, 1] - y_mid - y_shift - y - turned * x
-            d_xx, d_xy = own * cov[0, 0, m] + r[0, k], own * cov[0, 1, m] + r[1, k]
-            if _form(e_x, e_y, d_xx, d_xy, own * cov[1, 1, m] + r[2, k]) > OUTLIER_CHI2:
-                inlier[k] = False
-                dropped += 1
+        pose = (x_mid, y_mid, cosine, sine, x_shift, y_shift, turned)
+        dropped = _drop_outliers(mean, cov, own, first, z, r, inlier, pose)
     return -0.5 * (distance2 - explained + log_det + log_det_a) - n * LOG_2PI, dropped
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _drop_outliers(mean, cov, own, first, z, r, inlier, pose):  # type: ignore[no-untyped-def]
+    """Strike out the keypoints that do not lie where the body as a whole has moved to; how many."""
+    x_mid, y_mid, cosine, sine, x_shift, y_shift, turned = pose
+    dropped = 0
+    for k in range(len(inlier)):
+        m = first + k
+        if not inlier[k]:
+            continue
+        x, y = mean[0, m] - x_mid, mean[1, m] - y_mid
+        x, y = cosine * x - sine * y, sine * x + cosine * y
+        e_x, e_y = z[k, 0] - x_mid - x_shift - x + turned * y, z[k, 1] - y_mid - y_shift - y - turned * x
+        d_xx, d_xy = own * cov[0, 0, m] + r[0, k], own * cov[0, 1, m] + r[1, k]
+        if _form(e_x, e_y, d_xx, d_xy, own * cov[1, 1, m] + r[2, k]) > OUTLIER_CHI2:
+            inlier[k] = False
+            dropped += 1
+    return dropped
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -14,7 +14,8 @@ from support.patience import TRIES
 from support.tiny_package import make_tiny_package
 
 import rigs
-from bench.safety import SCENARIOS, SafetyOutcome, SafetyRig, _figures, _holds, page, try_once
+from bench.safety import SafetyOutcome, _figures, _holds, page, try_once
+from bench.safety_scenarios import SCENARIOS, SafetyRig
 from rigs.firmware.link import BoxFault
 from rigs.firmware.simulate import SimulatedBox
 from rt_pose.clock import HostClock

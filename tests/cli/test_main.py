@@ -19,7 +19,7 @@ from rt_pose.config.build import to_plain
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "configs" / "demo.yaml"
-HEAVY = ("torch", "openvino", "nvidia", "cv2", "av", "PySide6", "pytorch_lightning", "zmq")
+HEAVY = ("numpy", "torch", "openvino", "nvidia", "cv2", "av", "PySide6", "pytorch_lightning", "zmq")
 
 
 @pytest.fixture(scope="module")

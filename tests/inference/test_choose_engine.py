@@ -13,7 +13,7 @@ from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.inference import choose_engine as infer
 from rt_pose.inference.bare_forward import bare_forward_ms, warm_up
-from rt_pose.inference.choose_engine import choose_engine, is_faster
+from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.device import cuda_devices, physical_cores
 from rt_pose.inference.engines.openvino import OpenVINOEngine
 from rt_pose.package import Package, PrecisionReport, precision_report
@@ -43,22 +43,6 @@ def test_auto_takes_the_faster_precision_where_it_is_as_good(package: Package) -
     assert choice.displacement_p95_px == (1.0 if taken == "bf16" else 0.0)
     (reason,) = choice.refused
     assert reason.startswith(f"{other} not taken: ")
-
-
-@pytest.mark.parametrize(
-    ("times", "taken"),
-    [
-        ({"bf16": 5.5, "mixed": 6.0, "float32": 9.5}, "mixed"),
-        ({"bf16": 5.0, "mixed": 6.0, "float32": 9.5}, "bf16"),
-        ({"bf16": 9.6, "mixed": 9.5, "float32": 5.9}, "float32"),
-        ({"bf16": 5.6, "float32": 5.9}, "float32"),
-        ({"float32": 5.9}, "float32"),
-    ],
-)
-def test_a_lower_precision_is_taken_only_where_it_is_clearly_faster(
-    times: dict[str, float], taken: str
-) -> None:
-    assert is_faster(times) == taken
 
 
 @needs_bf16

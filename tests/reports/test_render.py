@@ -15,7 +15,7 @@ from markupsafe import Markup
 from support.html_page import ESCAPED, NASTY, check_page
 
 from rt_pose.reports.render import number, render
-from rt_pose.reports.svg import element
+from rt_pose.reports.svg_elements import element
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -82,14 +82,7 @@ def make_pseudo_labels(
         *format_confidence(job.frames.keypoints, found),
     ):
         _LOG.info(line)
-    kept_back, margin = job.validation.names, config.pseudo.margin
-    near = [
-        near_labeled(kept_back, video.video.stem, len(each.xy), margin)
-        for video, each in zip(videos, found, strict=True)
-    ]
-    chosen, alone = _choose(config, found, near, sure_px)
-    left_out = {"beside_validation": int(sum(each.sum() for each in near)), "like_no_other": alone}
-    _report_left_out(left_out, config, kept_back)
+    chosen, left_out = _choose_frames(job.validation.names, config, videos, found, sure_px)
     _check_memory(job, sum(len(indices) for indices in chosen), free_memory("cpu"))
     frames = pseudo_labeled(
         [
@@ -117,14 +110,36 @@ def make_pseudo_labels(
     notes = {
         "teachers": {teacher.name: teacher.package.sha256 for teacher in teachers},
         "frames": len(frames),
-        "left_out": left_out
-        | {"margin_frames": margin, "validation_not_placed": without_frame_index(kept_back)},
+        "left_out": left_out,
         "sure_px": sure_px,
         "sure": {name: round(float(s), 4) for name, s in zip(job.frames.keypoints, confident, strict=True)},
         "per_batch": per_batch,
         "weight": pseudo.weight,
     }
     return Pseudo(frames, known * pseudo.weight, per_batch, notes)
+
+
+def _choose_frames(
+    kept_back: list[str],
+    config: DistillConfig,
+    videos: Sequence[VideoJob],
+    found: Sequence[EnsembleConfidence],
+    sure_px: float,
+) -> tuple[list[NDArray[np.intp]], dict[str, int]]:
+    """Indices of the frames of each video that are taken, away from the images that validate; and for the
+    notes, how many were left out and why."""
+    margin = config.pseudo.margin
+    near = [
+        near_labeled(kept_back, video.video.stem, len(each.xy), margin)
+        for video, each in zip(videos, found, strict=True)
+    ]
+    chosen, alone = _choose(config, found, near, sure_px)
+    left_out = {"beside_validation": int(sum(each.sum() for each in near)), "like_no_other": alone}
+    _report_left_out(left_out, config, kept_back)
+    return chosen, left_out | {
+        "margin_frames": margin,
+        "validation_not_placed": without_frame_index(kept_back),
+    }
 
 
 def _score_video(

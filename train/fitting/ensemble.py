@@ -16,6 +16,7 @@ from train.config import TrainConfig
 from train.fitting.ensemble_member import MemberTraining, member_of, state
 from train.fitting.fit import check_step_memory
 from train.fitting.inputs import choose_folder, prepare
+from train.fitting.job import Job
 from train.fitting.parallel_jobs import run_in_parallel, run_sequentially
 from train.support.disk import check_start
 
@@ -127,21 +128,13 @@ def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int) -> EnsembleOutco
     config = replace(config, out=str(out))
     with warnings_only():  # each member logs the same again
         job = prepare(config)
-    outcome, todo = EnsembleOutcome(out), []
-    for member in (member_of(out, seed) for seed in seeds):
-        known, differs = state(member, job)
-        if known == "done":
-            outcome.done_before.append(member)
-            continue
-        if known == "stale":
-            _LOG.info(f"{member.name} was trained otherwise and will be trained again: {'; '.join(differs)}")
-        todo.append(member)
+    outcome = _outcome_so_far(out, job, seeds)
     _LOG.info(f"{len(seeds)} members, {len(outcome.done_before)} of them done before")
+    todo = list(outcome.remaining)
     if not todo:
         return outcome
     side = min(jobs, len(todo))
     check_step_memory(job, trainings=side)
-    outcome.remaining = list(todo)
     ended = run_in_parallel(config, todo, side) if jobs > 1 else run_sequentially(config, todo)
     for end in ended:
         if end.how == "interrupted":
@@ -155,6 +148,17 @@ def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int) -> EnsembleOutco
             outcome.trained.append(end.member)
         if outcome.remaining:
             _LOG.info(f"remain: {', '.join(member.name for member in outcome.remaining)}")
+    return outcome
+
+
+def _outcome_so_far(out: Path, job: Job, seeds: list[int]) -> EnsembleOutcome:
+    """The members that an earlier call trained as `job` would, and those that remain."""
+    outcome = EnsembleOutcome(out)
+    for member in (member_of(out, seed) for seed in seeds):
+        known, differs = state(member, job)
+        if known == "stale":
+            _LOG.info(f"{member.name} was trained otherwise and will be trained again: {'; '.join(differs)}")
+        (outcome.done_before if known == "done" else outcome.remaining).append(member)
     return outcome
 
 

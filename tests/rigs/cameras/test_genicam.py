@@ -18,6 +18,7 @@ from support.gentl_producer import producer, why_no_producer
 from support.patience import assert_below
 
 import rigs
+from rigs import gentl
 from rigs.cameras import genicam
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
 from rt_pose.drivers import Camera, CameraFault, DriverContext, FoundDevice, cameras, make_camera
@@ -57,7 +58,7 @@ def opened() -> Iterator[Callable[..., tuple[Camera, CameraInfo]]]:
     yield open_one
     for camera in made:
         camera.close()
-    assert not genicam._LOADED
+    assert not gentl.LOADED
 
 
 def frames(camera: Camera, info: CameraInfo, count: int) -> list[FrameStamps]:
