@@ -26,8 +26,8 @@ from rt_pose.loop.curve import ClientKeys, read_keys
 from rt_pose.session.orders import open_control
 from rt_pose.session.run import RunObserver, RunResult, run_session
 
-FRAMES_BEFORE = 20
-"""More than these have gone through when a script begins: a third of a second of them."""
+FRAMES_BEFORE = 40
+"""More than these have gone through when a script begins: every process has reported by then."""
 
 
 def config(package: Path, **changes: Any) -> RunConfig:
