@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.errors import UserError
-from rt_pose.types import FloatArray
+from rt_pose.types import FloatArray, Track3D
 from rt_pose.views.camera import CalibratedCamera
 from rt_pose.views.camera_compiled import packed
 from rt_pose.views.filter3d_compiled import (
@@ -50,23 +50,6 @@ class TrackingSpec3D:
     """Two observations that start a track are no further apart."""
     lost_ms: float = 500.0
     """Not seen within its gate for longer, a keypoint is lost: its track ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Track3D:
-    """The state of K keypoints at one time; NaN where there is no track."""
-
-    t_valid_ns: int
-    xyz: FloatArray
-    """(K, 3) in the calibration's unit."""
-    velocity: FloatArray
-    """(K, 3) unit/s."""
-    cov: FloatArray
-    """(K, 6, 6) over [x, y, z, vx, vy, vz]."""
-    seen_ms_ago: FloatArray
-    """(K,) since the newest observation within the gate, as of the newest of all; NaN for never."""
-    lost: NDArray[np.bool_]
-    """(K,) never placed, or not seen for `lost_ms`."""
 
 
 class CausalFilter3D:
