@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -83,8 +84,7 @@ class GroupTracker:
                 self.newest = pose
         errors = group.error_px.tolist()
         turn.error_px = [
-            error if v in used and error == error else None  # noqa: PLR0124  # not a number
-            for v, error in enumerate(errors)
+            error if v in used and math.isfinite(error) else None for v, error in enumerate(errors)
         ]
         if turn.used and group.newest_ns is not None:
             turn.finding_changed = group.check.advance(group.newest_ns)

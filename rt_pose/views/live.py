@@ -303,7 +303,7 @@ def precompile(like: ViewGroup) -> None:
     each = np.ones(keypoints)
     spare = ViewGroup(like.name, like.cameras, TrackingSpec3D(each, each, each), NS_PER_S)
     cov = np.tile(np.eye(2), (keypoints, 1, 1))
-    for t_ns in (0, NS_PER_S, NS_PER_S // 2):  # the last one goes back
+    for t_ns in (0, NS_PER_MS):
         for view, camera in enumerate(like.cameras):
             spare.observe(view, t_ns, np.tile(camera.centre, (keypoints, 1)), cov)
     spare.predict(2 * NS_PER_S)
