@@ -114,7 +114,7 @@ def test_speed_is_the_models_at_the_place_where_the_cameras_look(cameras: list[C
     spec = tracking_spec(ViewTrackingConfig(), cameras, noise, "views.arena")
     # The rig looks at the origin; a pixel there is distance / focal length.
     scale2 = np.mean([(c.translation[2] / c.focal.mean()) ** 2 for c in cameras])
-    np.testing.assert_allclose(spec.q, np.array(NOISE.q_px2_s3) * scale2, rtol=0.1)
+    np.testing.assert_allclose(spec.q, np.array(NOISE.q_px2_s3) * scale2, rtol=0.2)
     assert spec.tau_s.tolist() == NOISE.tau_s
     chosen = tracking_spec(ViewTrackingConfig(speed=100.0, tau="500 ms", lost="1 s"), cameras, noise, "")
     np.testing.assert_allclose(chosen.q * chosen.tau_s / 2, 100.0**2)
