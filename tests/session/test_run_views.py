@@ -1,4 +1,4 @@
-"""A run with a group of views, from two cameras' pixels to the session folder; a wrong calibration is refused."""
+"""A run with a group of views, from pixels to the session; a calibration of other frames is refused."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def test_a_calibration_of_other_frames_or_cameras_is_refused_at_the_start(packag
     file = tmp_path / "calibration.toml"
     large = dataclasses.replace(looking_down("side", 90.0), size=(640, 480))
     write_calibration(file, [looking_down("back", 0.0), large], 0.5)
-    with pytest.raises(UserError, match=r"views.arena: camera 'side' sends frames of 320x256 px, it was calibrated"):
+    with pytest.raises(UserError, match=r"camera 'side' sends frames of 320x256 px, it was calibrated"):
         run(config_of(package, file), tmp_path / "session")
     assert not (tmp_path / "session").exists()

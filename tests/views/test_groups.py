@@ -1,4 +1,4 @@
-"""A group's calibration: its own axes and mm, what is refused of it, and how fast keypoints are taken to move."""
+"""A group's calibration: its axes and mm, what is refused of it, and how fast keypoints are taken to move."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ def test_what_is_not_of_the_runs_cameras_is_refused_by_name(
     assert "has no camera 'd'" in refused(ViewsConfig(file, {"a": "a", "b": "d"}))
     copied = [cameras[0], dataclasses.replace(cameras[0], name="b"), cameras[2]]
     write_calibration(tmp_path / "copied.toml", copied, 0.5)
-    assert "cameras 'a' and 'b' stand at the same place" in refused(ViewsConfig(str(tmp_path / "copied.toml"), ["a", "b"]))
+    copies = ViewsConfig(str(tmp_path / "copied.toml"), ["a", "b"])
+    assert "cameras 'a' and 'b' stand at the same place" in refused(copies)
     upright = ViewsConfig(file, ["a", "b"], up=[0.0, 0.0, 1.0], ahead=[0.0, 0.0, 2.0])
     assert "views.arena.ahead: [0.0, 0.0, 2.0] points along `up`" in refused(upright)
 

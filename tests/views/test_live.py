@@ -51,7 +51,10 @@ def feed(group: ViewGroup, xy: FloatArray, events: list[Exposure], epoch: int = 
 
 def same(a: Track3D, b: Track3D) -> bool:
     pairs = ((a.xyz, b.xyz), (a.velocity, b.velocity), (a.cov, b.cov), (a.confidence, b.confidence))
-    return all(np.array_equal(x, y, equal_nan=True) for x, y in pairs) and a.views.tolist() == b.views.tolist()  # type: ignore[union-attr]
+    assert a.views is not None
+    assert b.views is not None
+    equal = all(np.array_equal(x, y, equal_nan=True) for x, y in pairs)  # type: ignore[arg-type]
+    return equal and a.views.tolist() == b.views.tolist()
 
 
 def test_late_observations_lead_to_the_very_state_that_their_order_would_have(
@@ -169,7 +172,7 @@ def test_a_camera_that_is_always_late_is_no_step_of_the_clock(
 
 def test_arrays_of_other_shapes_are_refused(cameras: list[CalibratedCamera]) -> None:
     group = group_of(cameras)
-    with pytest.raises(UserError, match=r"views 'arena': an observation of view 3 .* of 3 views and 2 keypoints"):
+    with pytest.raises(UserError, match=r"'arena': an observation of view 3 .* of 3 views and 2 keypoints"):
         group.observe(3, 0, np.zeros((K, 2)), COV)
     with pytest.raises(UserError, match=r"positions of shape \(1, 2\)"):
         group.observe(0, 0, np.zeros((1, 2)), COV)
