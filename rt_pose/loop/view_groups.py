@@ -7,7 +7,7 @@ them, and its rules are judged on it. What it used and when it judged is an inpu
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +118,7 @@ class ViewGroups:
         self._paths, self._commands, self._reporter, self._clock = paths, commands, reporter, clock
 
     def decide(
-        self, frames: Sequence[DecidedFrame], armed: bool, next_seq: Callable[[], int]
+        self, frames: Sequence[DecidedFrame], armed: bool, numbers: Iterator[int]
     ) -> list[DecidedGroup]:
         """Decide on the frames of a turn, and act.
 
@@ -128,8 +128,8 @@ class ViewGroups:
             The turn's, each decided on by its own camera.
         armed
             Whether rules may fire.
-        next_seq
-            Gives the number of the next input.
+        numbers
+            Gives the sequence numbers of inputs.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class ViewGroups:
         for path in self._paths:
             own = [frame for frame in frames if frame.pose.camera in path.tracker]
             if own:
-                decided.append(self._decide(path, own, armed, next_seq()))
+                decided.append(self._decide(path, own, armed, next(numbers)))
         return decided
 
     def _decide(

@@ -12,6 +12,7 @@ from support.random_views import DrawnPlaces, views_config
 
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.replay import as_json, format_replay, replay, replay_session
+from rt_pose.audit.verify import verify_session
 from rt_pose.audit.what_if import what_if
 from rt_pose.errors import UserError
 from rt_pose.records import ArrayData
@@ -92,6 +93,8 @@ def test_another_calibration_than_the_sessions_is_refused(sessions: list[Path], 
     file.write_text(file.read_text().replace("400.0", "401.0"))
     with pytest.raises(UserError, match=r"views/arena.toml is not the calibration that the session ran with"):
         replay(copy)
+    judged = verify_session(copy, replays=False)
+    assert "calibration of views 'arena': not the one that the run read" in judged.fails
     file.unlink()
     with pytest.raises(UserError, match=r"views/arena.toml: no such file"):
         replay(copy)
