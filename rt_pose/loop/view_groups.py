@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from rt_pose.clock import Clock
+from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.decide import Decider, Rule, effect_scene_ns
 from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.loop.commands import Commands
@@ -64,6 +65,7 @@ class DecidedGroup:
 
 
 def group_paths(
+    config: RunConfig,
     groups: Mapping[str, CalibratedGroup],
     rules: RuleSet,
     tracking: Callable[[str], TrackingSpec],
@@ -73,8 +75,10 @@ def group_paths(
 
     Parameters
     ----------
+    config
+        The run.
     groups
-        The run's groups, calibrated.
+        Its groups, calibrated.
     rules
         The run's rules.
     tracking
@@ -92,7 +96,8 @@ def group_paths(
     for i, (name, group) in enumerate(groups.items()):
         noise = {camera.name: tracking(camera.name) for camera in group.cameras}
         decider = rules.view_decider(name, cameras + i, count)
-        paths.append(GroupPath(name, make_group(name, group, noise), decider))
+        tracker = make_group(name, config.views[name], group.cameras, noise)
+        paths.append(GroupPath(name, tracker, decider))
     return paths
 
 
