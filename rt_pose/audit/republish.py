@@ -148,7 +148,13 @@ class _Groups:
         self._publishers = {
             name: GroupPublisher(publisher, name, len(info.keypoints)) for name, info in self._infos.items()
         }
-        self._late = dict.fromkeys(self._infos, 0)
+        self._late: dict[int, int] = {}
+        """By a turn's number, how many observations of its group were too old by then."""
+        for name in self._infos:
+            late = 0
+            for turn in (one for one in session.groups if one.group == name):
+                late += len(turn.late)
+                self._late[turn.seq] = late
 
     def send(self, record: Track3DRecord) -> int:
         """Publish a track; 0 where the log lacks what belongs to it."""
@@ -157,9 +163,8 @@ class _Groups:
             return 0
         if record.xyz.shape != [len(info.keypoints), 3]:
             return 0
-        self._late[record.group] += len(one.turn.late)
         errors = dict(zip(info.cameras, record.error_px, strict=False))
-        stages, newest, late = one.turn.stages, one.newest, self._late[record.group]
+        stages, newest, late = one.turn.stages, one.newest, self._late[record.seq]
         at_ns = stages.t_published_ns
         header = group_header(newest.camera, newest.stamps, stages, at_ns, self._budget_ms, late, errors)
         self._publishers[record.group].publish("pose3d", _track3d(record), header)
