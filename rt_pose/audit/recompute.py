@@ -142,7 +142,6 @@ class ReplaySetup:
         count, frame_px = self.config.individual_count, self.frame_px.get(camera, (1, 1))
         return make_tracker(self.tracking_of(camera), count, len(self.keypoints), frame_px)
 
-
     def group_of(self, name: str) -> GroupTracker:
         """Make the filter of a group of views, as the loop made it.
 

@@ -26,6 +26,7 @@ from rt_pose.config.source import Source
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import TrackingSpec
 from rt_pose.package.manifest_check import tracking_faults
+
 MADE_INPUTS = (
     *("cameras", "model", "engine", "publish", "record", "frames"),
     *("seconds", "start_on", "armed_at_start", "metadata"),

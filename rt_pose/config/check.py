@@ -143,7 +143,9 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
                 block.trial, SHORTEST_TRIAL_NS, float("inf"), expected, ("protocol", i, "trial")
             )
     yield from _safety(config.safety)
-    yield from duration_problems(config.first_frame_within, 1e6, 600e9, "1 ms to 600 s", ("first_frame_within",))
+    yield from duration_problems(
+        config.first_frame_within, 1e6, 600e9, "1 ms to 600 s", ("first_frame_within",)
+    )
     yield from _sync(config)
     if config.engine.threads < 0:
         yield ("engine", "threads"), f"expected 0 or more, got {config.engine.threads}"

@@ -33,9 +33,7 @@ class GroupPublisher:
         self._publisher, self._group = publisher, group
         self._buffer = np.empty((1, keypoints, len(FIELDS_3D)), dtype="<f4")
 
-    def publish(
-        self, kind: str, track: Track3D, header: dict[str, Any], t_pub_ns: int | None = None
-    ) -> None:
+    def publish(self, kind: str, track: Track3D, header: dict[str, Any], t_pub_ns: int | None = None) -> None:
         """Publish a track.
 
         Parameters

@@ -148,9 +148,7 @@ class ViewGroups:
                 decided.append(self._decide(path, own, armed, next(numbers)))
         return decided
 
-    def _decide(
-        self, path: GroupPath, frames: Sequence[DecidedFrame], armed: bool, seq: int
-    ) -> DecidedGroup:
+    def _decide(self, path: GroupPath, frames: Sequence[DecidedFrame], armed: bool, seq: int) -> DecidedGroup:
         now, tracker = self._clock.now_ns, path.tracker
         turn = tracker.step([(frame.seq, frame.pose) for frame in frames])
         newest = max(frames, key=lambda frame: frame.pose.stamps.t_scene_ns)

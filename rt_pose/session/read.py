@@ -226,7 +226,7 @@ class Session:
     @property
     def inputs(self) -> list[InputRecord]:
         """What the decisions were made from, in the order in which the loop took it."""
-        inputs = [*self.observations, *self.controls, *self.edges, *self.groups]
+        inputs: list[InputRecord] = [*self.observations, *self.controls, *self.edges, *self.groups]
         return sorted(inputs, key=lambda record: record.seq)
 
 

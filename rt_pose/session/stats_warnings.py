@@ -136,7 +136,6 @@ class StatsWarnings:
                 f"{_drift_remedy(session)}{more}"
             )
 
-
     def _views(self, groups: dict[str, dict[str, Any]]) -> Iterator[str]:
         """That a camera of a group no longer stands where it was calibrated, or that it does again."""
         for name, found in groups.items():

@@ -216,18 +216,14 @@ def _mm_per_px(cameras: Sequence[CalibratedCamera], where: str) -> list[float]:
         place = np.linalg.solve(across.sum(axis=0), (across @ positions[:, :, None]).sum(axis=0)[:, 0])
         depths = ((place - positions) * ahead).sum(axis=1)
         if (depths > 0).all():
-            return [
-                float(depth / camera.focal.mean()) for depth, camera in zip(depths, cameras, strict=True)
-            ]
+            return [float(depth / camera.focal.mean()) for depth, camera in zip(depths, cameras, strict=True)]
     raise UserError(
         f"{where}: the axes of its cameras do not meet before them, so how fast keypoints move in mm does "
         "not follow from the model; add `tracking: {speed: 200}`, their usual speed in mm/s"
     )
 
 
-def _on_sensor(
-    camera: CalibratedCamera, info: CameraInfo, where: str, calibration: str
-) -> CalibratedCamera:
+def _on_sensor(camera: CalibratedCamera, info: CameraInfo, where: str, calibration: str) -> CalibratedCamera:
     """The camera in px of its sensor, as poses are; UserError where its frames are not those of the run."""
     (width, height), (x, y) = camera.size, info.offset_xy
     if (width, height) == (info.width, info.height):
@@ -265,9 +261,7 @@ def _on_floor(direction: FloatArray, up: FloatArray) -> FloatArray | None:
     return None if length < 1e-3 * np.linalg.norm(direction) else flat / length
 
 
-def _placed(
-    camera: CalibratedCamera, axes: FloatArray, origin: FloatArray, scale: float
-) -> CalibratedCamera:
+def _placed(camera: CalibratedCamera, axes: FloatArray, origin: FloatArray, scale: float) -> CalibratedCamera:
     """The camera that sees a place of the group where this one sees the same place of the calibration."""
     rotation = cv2.Rodrigues(camera.rotation_matrix @ axes.T)[0].ravel()
     translation = scale * (camera.rotation_matrix @ origin + camera.translation)

@@ -3,8 +3,9 @@
 Where a camera sees keypoints is compared with where the group's tracks lie on its image. Noise averages out;
 a camera that has been moved is off in one direction all the time, and where there are others that agree, they
 outvote it. Each 10 s of scene time the mean of every camera is taken. It is off where that is longer than
-twice the noise that keypoints are expected to have (`rt_pose.views.check`) and than half of the largest one,
-twice in a row. Cameras that see keypoints of which no track comes are told as well.
+the noise that keypoints are expected to have (`rt_pose.views.check`), since tracks go with a camera by some
+part of its error, and than half of the largest one, twice in a row. Cameras that see keypoints of which no
+track comes are told as well.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from rt_pose.clock import NS_PER_S
 from rt_pose.types import FloatArray
 from rt_pose.views.camera import CalibratedCamera
-from rt_pose.views.check import EXPECTED_SHARE, LEAST_POINTS, LIMIT
+from rt_pose.views.check import EXPECTED_SHARE, LEAST_POINTS
 from rt_pose.views.live_compiled import OFF_X, OFF_Y, SEEN, TRACKED
 
 BLOCK_NS = 10 * NS_PER_S
@@ -25,7 +26,7 @@ BLOCKS = 2
 """So many in a row must agree."""
 LEAST_TRACKED = 0.1
 """Share of the keypoints seen of which tracks come; fewer, and the cameras do not agree."""
-FURTHEST = 3.0
+FURTHEST = 6.0
 """In limits: one that was seen further from its track counts as so far."""
 
 
@@ -48,7 +49,7 @@ class ReprojectionCheck:
         cameras
             V of the group.
         """
-        self.limits_px = np.array([LIMIT * EXPECTED_SHARE * np.hypot(*camera.size) for camera in cameras])
+        self.limits_px = np.array([EXPECTED_SHARE * np.hypot(*camera.size) for camera in cameras])
         """(V,) how far off a camera may be."""
         self.sums = np.zeros((len(cameras), 4))
         """(V, 4) of the block under way: see `rt_pose.views.live_compiled.note`."""

@@ -111,7 +111,7 @@ def test_what_if_takes_in_the_same_observations_with_another_filter(sessions: li
     comparison, changes = what_if(session, ["views.arena.tracking.gate=4", "views.arena.late=60 ms"])
     assert len(changes) == 2
     assert not comparison.problems
-    with pytest.raises(UserError, match="views.arena: only `late` and `tracking` can be changed"):
+    with pytest.raises(UserError, match=r"views\.arena: only `late` and `tracking` can be changed"):
         what_if(session, ["views.arena.unit=cm"])
 
 

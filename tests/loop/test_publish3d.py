@@ -91,7 +91,7 @@ def test_a_track_in_space_carries_its_values_its_views_and_its_times() -> None:
 
 
 def test_in_json_the_values_stand_in_the_header() -> None:
-    topic, raw = received("json")
+    _, raw = received("json")
     header = json.loads(raw)
     check(header)
     assert header["data"][0][0] == pytest.approx(SHOWN)

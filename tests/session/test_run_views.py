@@ -26,7 +26,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 def config_of(package: Package, calibration: Path) -> RunConfig:
     cameras = {name: CameraConfig("simulated", {"rate_hz": 30, "world": "w"}) for name in ("back", "side")}
-    views = ViewsConfig(str(calibration), ["back", "side"], up=[0, 0, 1], tracking=ViewTrackingConfig(speed=200.0))
+    views = ViewsConfig(
+        str(calibration), ["back", "side"], up=[0, 0, 1], tracking=ViewTrackingConfig(speed=200.0)
+    )
     return config(package.path, cameras=cameras, views={"arena": views}, seconds=1.0)
 
 
@@ -51,7 +53,9 @@ def test_the_session_holds_tracks_calibration_and_description(package: Package, 
     assert replayed.tracks_in_space == len(session.tracks3d)
 
 
-def test_a_calibration_of_other_frames_or_cameras_is_refused_at_the_start(package: Package, tmp_path: Path) -> None:
+def test_a_calibration_of_other_frames_or_cameras_is_refused_at_the_start(
+    package: Package, tmp_path: Path
+) -> None:
     file = tmp_path / "calibration.toml"
     large = dataclasses.replace(looking_down("side", 90.0), size=(640, 480))
     write_calibration(file, [looking_down("back", 0.0), large], 0.5)

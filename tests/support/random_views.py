@@ -27,11 +27,18 @@ def looking_down(name: str, degrees: float) -> CalibratedCamera:
     matrix = np.array([[FOCAL, 0.0, (WIDTH - 1) / 2], [0.0, FOCAL, (HEIGHT - 1) / 2], [0.0, 0.0, 1.0]])
     rotation = cv2.Rodrigues(turn)[0].ravel()
     return CalibratedCamera(
-        name, (WIDTH, HEIGHT), matrix, np.array([-0.1, 0.0, 0.0, 0.0, 0.0]), rotation, np.array([0, 0, DISTANCE_MM])
+        name,
+        (WIDTH, HEIGHT),
+        matrix,
+        np.array([-0.1, 0.0, 0.0, 0.0, 0.0]),
+        rotation,
+        np.array([0, 0, DISTANCE_MM]),
     )
 
 
-def views_config(seed: int, calibration: Path, cameras: tuple[str, ...] = ("back", "side", "top")) -> RunConfig:
+def views_config(
+    seed: int, calibration: Path, cameras: tuple[str, ...] = ("back", "side", "top")
+) -> RunConfig:
     """A random run whose cameras are a group `arena`; its calibration is written."""
     random = np.random.default_rng(seed)
     config = random_config(random)

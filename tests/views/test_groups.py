@@ -37,9 +37,7 @@ def infos(cameras: list[CalibratedCamera], **changes: Any) -> dict[str, CameraIn
     return {name: dataclasses.replace(info, **changes) for name, info in made.items()}
 
 
-def group_of(
-    config: ViewsConfig, cameras: list[CalibratedCamera], **changes: Any
-) -> CalibratedGroup:
+def group_of(config: ViewsConfig, cameras: list[CalibratedCamera], **changes: Any) -> CalibratedGroup:
     found = infos(cameras, **changes)
     groups = calibrated_groups({"arena": config}, found, ["nose", "tail"], dict.fromkeys(found, NOISE))
     return groups["arena"]
@@ -106,7 +104,7 @@ def test_speed_is_the_models_at_the_place_where_the_cameras_look(cameras: list[C
     # The rig looks at the origin; a pixel there is distance / focal length.
     scale2 = np.mean([(c.translation[2] / c.focal.mean()) ** 2 for c in cameras])
     np.testing.assert_allclose(spec.q, np.array(NOISE.q_px2_s3) * scale2, rtol=0.2)
-    assert spec.tau_s.tolist() == NOISE.tau_s
+    np.testing.assert_allclose(spec.tau_s, NOISE.tau_s)
     chosen = tracking_spec(ViewTrackingConfig(speed=100.0, tau="500 ms", lost="1 s"), cameras, noise, "")
     np.testing.assert_allclose(chosen.q * chosen.tau_s / 2, 100.0**2)
     assert (chosen.tau_s.tolist(), chosen.lost_ms) == ([0.5, 0.5], 1000.0)

@@ -74,7 +74,9 @@ def test_late_observations_lead_to_the_very_state_that_their_order_would_have(
     assert not ordered.predict(0).lost.any()
 
 
-def test_what_is_too_old_is_counted_and_changes_nothing(cameras: list[CalibratedCamera], xy: FloatArray) -> None:
+def test_what_is_too_old_is_counted_and_changes_nothing(
+    cameras: list[CalibratedCamera], xy: FloatArray
+) -> None:
     group = group_of(cameras)
     feed(group, xy, [(v, t) for v, t in in_order(range(10)) if v != 1 or t < 70])
     before = group.predict(100 * MS)

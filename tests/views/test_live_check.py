@@ -56,22 +56,23 @@ def test_a_right_calibration_is_not_doubted(cameras: list[CalibratedCamera], xy:
         assert (group.check.offset_px < 0.25 * group.check.limits_px).all()
 
 
-@pytest.mark.parametrize("moved", [0, 3])
+@pytest.mark.parametrize("moved", [0, 2])
 def test_the_camera_that_was_panned_is_named(
     cameras: list[CalibratedCamera], xy: FloatArray, moved: int
 ) -> None:
-    calibration = [panned(c, 2.0) if v == moved else c for v, c in enumerate(cameras)]
-    group = watch(calibration, xy)
-    finding = group.check.finding
+    less = [panned(c, 2.0) if v == moved else c for v, c in enumerate(cameras)]
+    assert cameras[moved].name in watch(less, xy).check.finding.cameras, "tracks go with it, by a part"
+    calibration = [panned(c, 4.0) if v == moved else c for v, c in enumerate(cameras)]
+    finding = watch(calibration, xy).check.finding
     assert finding.cameras == [cameras[moved].name]
     assert finding.text.startswith(f"camera {cameras[moved].name} sees keypoints ")
-    assert "more than 9.8 px" in finding.text
+    assert "more than 4.9 px" in finding.text
 
 
 def test_two_cameras_that_agree_on_no_place_are_both_named(
     cameras: list[CalibratedCamera], xy: FloatArray
 ) -> None:
-    other = dataclasses.replace(cameras[1], translation=cameras[1].translation + [300.0, 300.0, 0.0])
+    other = dataclasses.replace(cameras[1], translation=cameras[1].translation + 300.0)
     group = watch([cameras[0], other], xy[:2])
     finding = group.check.finding
     assert finding.cameras == [cameras[0].name, cameras[1].name]
