@@ -133,6 +133,46 @@ class EdgeRecord(Record):
     edge: Edge
 
 
+class GroupRecord(Record):
+    """An input of the decision in space: which observations a group of views took in, and when it judged."""
+
+    seq: int
+    group: str
+    used: list[int]
+    """Sequence numbers of the observations of the turn that were used, in the order in which they were."""
+    late: list[int]
+    """Those that were too old; where none was used, nothing was judged and no track follows."""
+    t_judged_ns: int
+    """0 where nothing was judged."""
+    stages: StageStamps | None = None
+    """Of the newest frame used, with the times of the group's own track and decision; None where nothing was
+    judged."""
+
+
+class Track3DRecord(Record):
+    """An output: a group's estimate in space at its newest exposure, mm."""
+
+    seq: int
+    """Of its `GroupRecord`."""
+    group: str
+    t_valid_ns: int
+    xyz: ArrayData
+    """(K, 3)."""
+    velocity: ArrayData
+    """(K, 3) mm/s."""
+    cov: ArrayData
+    """(K, 6, 6) over [x, y, z, vx, vy, vz]."""
+    lost: list[bool]
+    """(K,)."""
+    views: list[int]
+    """(K,) how many cameras saw each within the gate just before."""
+    p: ArrayData
+    """(K,) confidence, as published."""
+    error_px: list[float | None]
+    """Of each camera, the root mean square of its keypoints' distances from the track on its image, in this
+    turn; None where it was not used or nothing was placed."""
+
+
 class EventRecord(Record):
     """An output: a rule came true."""
 
@@ -238,6 +278,8 @@ TOPICS: dict[str, type[Record]] = {
     "stats": StatsRecord,
     "end": End,
     "chain": ChainLink,
+    "group": GroupRecord,
+    "track3d": Track3DRecord,
 }
 _TOPIC_OF: dict[type[Record], str] = {kind: topic for topic, kind in TOPICS.items()}
 _DECODERS = {topic: msgspec.msgpack.Decoder(kind) for topic, kind in TOPICS.items()}

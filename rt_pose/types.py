@@ -132,6 +132,28 @@ class Track:
         return int(there.sum())
 
 
+@dataclass(frozen=True, slots=True)
+class Track3D:
+    """The state of K keypoints in space at one time; NaN where there is no track."""
+
+    t_valid_ns: int
+    xyz: FloatArray
+    """(K, 3) in the calibration's unit; mm in a run."""
+    velocity: FloatArray
+    """(K, 3) unit/s."""
+    cov: FloatArray
+    """(K, 6, 6) over [x, y, z, vx, vy, vz]."""
+    seen_ms_ago: FloatArray
+    """(K,) since the newest observation within the gate, as of the newest of all; NaN for never."""
+    lost: NDArray[np.bool_]
+    """(K,) never placed, or not seen for long: no rule may fire on it."""
+    views: NDArray[np.int64] | None = None
+    """(K,) how many cameras saw it within the gate just before the newest observation; None outside of a
+    run."""
+    confidence: FloatArray | None = None
+    """(K,) 0..1, the largest of the networks' just before the newest observation; None outside of a run."""
+
+
 def confidence_of(pose: Pose, track: Track) -> FloatArray:
     """Get the network's confidence in the keypoints of each row of a track.
 
@@ -263,6 +285,47 @@ class CameraInfo:
     """Whether frames come from a device: then its latency is known by measurement only."""
     tested: str = ""
     """How far the driver was tried, where that was not on a device: "on an emulator"."""
+
+
+@dataclass(slots=True)
+class ViewCameraInfo:
+    """A calibrated camera of a group, in the axes and the unit of the group's tracks."""
+
+    name: str
+    """Of the run's camera."""
+    size: tuple[int, int]
+    """Width and height of the calibration's frames, px."""
+    matrix: list[list[float]]
+    """[[fx, 0, cx], [0, fy, cy], [0, 0, 1]], px of the full sensor frame, as poses have them."""
+    distortions: list[float]
+    """k1, k2, p1, p2, k3."""
+    rotation: list[float]
+    """Rotation vector of R, rad: a place is seen at R place + t."""
+    translation: list[float]
+    """t."""
+
+
+@dataclass(slots=True)
+class ViewsInfo:
+    """A group of cameras whose keypoints are placed in space."""
+
+    cameras: list[str]
+    """Of the run, in the order in which the group numbers them."""
+    keypoints: list[str]
+    unit: str
+    """Of what is published, logged and judged of the group."""
+    calibration: str
+    """The file, as it was configured."""
+    calibration_sha256: str
+    calibration_unit: str
+    """Of the lengths in the file, and of `origin`."""
+    origin: list[float]
+    """As configured, like what follows."""
+    up: list[float] | None
+    ahead: list[float] | None
+    late_ms: float
+    calibrated: list[ViewCameraInfo] = field(default_factory=list)
+    """In the order of `cameras`; origin, axes and unit are those of the group."""
 
 
 def rate_in_words(rate_hz: float | None, trigger: str) -> str:

@@ -7,7 +7,7 @@ which input does what. An input that this program does not know is reported, nev
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,14 +20,19 @@ from rt_pose.errors import NotComparableError, UserError
 from rt_pose.outputs.actuators import command_for
 from rt_pose.package import DriftSpec, TrackingSpec
 from rt_pose.package.manifest_check import drift_faults, tracking_faults
-from rt_pose.records import ControlRecord, Observation
+from rt_pose.records import ControlRecord, GroupRecord, Observation
 from rt_pose.rules.semantics import CURRENT, FIRST
 from rt_pose.session.read import INFO_NAME, Session
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.drift import DriftMonitor
 from rt_pose.tracking.individuals import Tracker, make_tracker
 from rt_pose.tracking.pose_prior import with_origin
-from rt_pose.types import Command, Edge, Event, Pose, Track, confidence_of
+from rt_pose.types import Command, Edge, Event, Pose, Track, Track3D, confidence_of
+
+if TYPE_CHECKING:
+    from rt_pose.decisions.decide import Rule
+    from rt_pose.views.camera import CalibratedCamera
+    from rt_pose.views.group_tracker import GroupTracker, GroupTurn
 
 WITHOUT_EFFECT = ("start", "stop")
 """Orders that change no decision."""
@@ -53,6 +58,8 @@ class ReplaySetup:
     """By camera, of those whose poses were compared with the calibration recordings."""
     frame_px: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By camera, width and height of its frames; what several individuals are tracked in."""
+    views: dict[str, list[CalibratedCamera]] = field(default_factory=dict)
+    """By group of views, its cameras as the session describes them."""
 
     @classmethod
     def of(cls, session: Session) -> ReplaySetup:
@@ -88,8 +95,9 @@ class ReplaySetup:
                 f"session {session.path}: its log holds observations of the cameras {', '.join(unknown)}; "
                 f"its {INFO_NAME} describes {', '.join(info.cameras) or 'none'}"
             )
+        config = _read_config(session)
         return cls(
-            config=_read_config(session),
+            config=config,
             tracking=spec,
             keypoints=info.package.keypoints,
             cameras=list(info.cameras),
@@ -99,6 +107,7 @@ class ReplaySetup:
             origins=info.prior_origins,
             drift=_drift_specs(session),
             frame_px={name: (camera.width, camera.height) for name, camera in info.cameras.items()},
+            views=_read_views(session, config),
         )
 
     def tracking_of(self, camera: str) -> TrackingSpec:
@@ -133,6 +142,44 @@ class ReplaySetup:
         count, frame_px = self.config.individual_count, self.frame_px.get(camera, (1, 1))
         return make_tracker(self.tracking_of(camera), count, len(self.keypoints), frame_px)
 
+    def group_of(self, name: str) -> GroupTracker:
+        """Make the filter of a group of views, as the loop made it.
+
+        Parameters
+        ----------
+        name
+            Name of the group.
+
+        Returns
+        -------
+        GroupTracker
+            With no track.
+        """
+        from rt_pose.views.groups import make_group
+
+        cameras = self.views[name]
+        noise = {camera.name: self.tracking_of(camera.name) for camera in cameras}
+        return make_group(name, self.config.views[name], cameras, noise)
+
+
+def _read_views(session: Session, config: RunConfig) -> dict[str, list[CalibratedCamera]]:
+    """The cameras of each group of views; UserError where a session does not describe them."""
+    if not config.views:
+        return {}
+    from rt_pose.views.described import described_cameras
+
+    found = {}
+    for name, group in config.views.items():
+        info = session.info.views.get(name)
+        cameras = {} if info is None else described_cameras(info)
+        if cameras.keys() != group.camera_names.keys() or not cameras.keys() <= session.info.cameras.keys():
+            raise UserError(
+                f"session {session.path}: {INFO_NAME} does not describe the cameras of views '{name}' as its "
+                "configuration has them"
+            )
+        found[name] = [cameras[camera] for camera in group.camera_names]
+    return found
+
 
 def _read_config(session: Session) -> RunConfig:
     config = build(RunConfig, session.info.config, f"session {session.path}")
@@ -162,6 +209,18 @@ class RecomputedFrame:
     """What came out of one observation."""
 
     track: Track
+    events: list[Event]
+    commands: list[Command]
+    """Commands of the events that fired."""
+
+
+@dataclass
+class RecomputedGroup:
+    """What came out of a turn of a group of views."""
+
+    turn: GroupTurn
+    track: Track3D | None
+    """None where nothing was used."""
     events: list[Event]
     commands: list[Command]
     """Commands of the events that fired."""
@@ -213,12 +272,19 @@ class DecisionReplay:
         self._rules, self._protocol, self._lines = rules, rules.protocol, rules.states.inputs
         self._armed = False
         self._trackers = {name: setup.tracker_of(name) for name in setup.cameras}
-        count = len(setup.cameras)
+        count = len(setup.cameras) + len(setup.views)
         self._deciders = {name: rules.decider(i, count) for i, name in enumerate(setup.cameras)}
         self.drift = {
             name: DriftMonitor(spec, setup.origins.get(name, (0, 0))) for name, spec in setup.drift.items()
         }
         """By camera."""
+        self._groups = {name: setup.group_of(name) for name in setup.views}
+        self._group_deciders = {
+            name: rules.view_decider(name, len(setup.cameras) + i, count)
+            for i, name in enumerate(setup.views)
+        }
+        self._poses: dict[str, tuple[int, Pose]] = {}
+        """By camera, number and pose of its newest observation."""
 
     def order(self, control: ControlRecord) -> str:
         """Carry an order out.
@@ -289,8 +355,45 @@ class DecisionReplay:
         )
         if (monitor := self.drift.get(seen.camera)) is not None and isinstance(tracker, CausalFilter):
             monitor.step(pose, track, tracker)
-        return RecomputedFrame(
-            track,
-            [event for event, _ in decided],
-            [command_for(event, rule) for event, rule in decided if event.outcome == "fired"],
-        )
+        self._poses[seen.camera] = seen.seq, pose
+        return RecomputedFrame(track, [event for event, _ in decided], _commands(decided))
+
+    def observe_group(self, taken: GroupRecord) -> RecomputedGroup:
+        """Let a group of views take in the observations that it took in, and decide when it was judged.
+
+        Parameters
+        ----------
+        taken
+            The record of what the group took in; its observations were observed before.
+
+        Returns
+        -------
+        RecomputedGroup
+            Track, events and commands.
+
+        Raises
+        ------
+        UserError
+            Where the session describes no such group.
+        """
+        tracker, wanted = self._groups.get(taken.group), {*taken.used, *taken.late}
+        if tracker is None:
+            raise UserError(f"input {taken.seq}: the session describes no group of views '{taken.group}'")
+        poses = [item for item in self._poses.values() if item[0] in wanted and item[1].camera in tracker]
+        turn = tracker.step(poses)  # of those that are there: a log may lack some
+        if not turn.used:
+            return RecomputedGroup(turn, None, [], [])
+        group, decider = tracker.group, self._group_deciders[taken.group]
+        track = group.predict(group.newest_ns or 0)
+        decided: list[tuple[Event, Rule]] = []
+        if decider is not None and taken.t_judged_ns:  # 0 where the run itself judged nothing
+            assert track.confidence is not None
+            decided = decider.decide(
+                group, taken.group, tracker.stamps, taken.t_judged_ns, self._armed, track.confidence[None]
+            )
+        return RecomputedGroup(turn, track, [event for event, _ in decided], _commands(decided))
+
+
+def _commands(decided: list[tuple[Event, Rule]]) -> list[Command]:
+    """Those of the events that fired."""
+    return [command_for(event, rule) for event, rule in decided if event.outcome == "fired"]

@@ -94,10 +94,23 @@ def apply_settings(setup: ReplaySetup, settings: Sequence[str]) -> tuple[ReplayS
     own_tracking = {camera: _tracking(its["tracking"], keypoints) for camera, its in own.items()}
     changed = build(RunConfig, {**config, **tree}, "--set")
     check_run(changed)
+    _refuse_other_views(setup.config, changed)
     made = dataclasses.replace(
-        setup, config=changed, tracking=tracking, own_tracking=own_tracking, delays_ms=delays_ms
+        setup,
+        config=changed,
+        tracking=tracking,
+        own_tracking=own_tracking,
+        delays_ms=delays_ms,
     )
     return made, changes
+
+
+def _refuse_other_views(before: RunConfig, after: RunConfig) -> None:
+    """UserError where more is changed of a group of views than its filter: the rest made its cameras."""
+    for name, group in before.views.items():
+        other = after.views.get(name)
+        if other is None or dataclasses.replace(other, late=group.late, tracking=group.tracking) != group:
+            raise UserError(f"--set views.{name}: only `late` and `tracking` can be changed")
 
 
 def _of_camera(camera: str, change: Change) -> Change:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from rt_pose.config.rules import BlockConfig, GeometryConfig, RuleConfig, ZoneConfig
 from rt_pose.config.sync import SyncConfig
+from rt_pose.config.views import ViewsConfig
 
 Device = Literal["cpu", "gpu"]
 Precision = Literal["auto", "float32", "mixed", "bf16", "int8", "fp16"]
@@ -246,6 +247,8 @@ class RunConfig:
     individuals: int | list[str] = 1
     """How many animals are tracked, 1 to 16, or their names: `4` or `[a, b]`. Without names they are
     `individual0` and so on. A name is that of a slot: who takes which is not known before they are seen."""
+    views: dict[str, ViewsConfig] = field(default_factory=dict)
+    """Groups of cameras that see one animal, by name: its keypoints are placed in space."""
     outputs: dict[str, OutputConfig] = field(default_factory=dict)
     """Outputs by name."""
     inputs: dict[str, InputConfig] = field(default_factory=dict)

@@ -25,11 +25,13 @@ from rt_pose.records import (
     EdgeRecord,
     End,
     EventRecord,
+    GroupRecord,
     NoticeRecord,
     Observation,
     Record,
     StatsRecord,
     SyncRecord,
+    Track3DRecord,
     TrackRecord,
     Truth,
     decode,
@@ -37,10 +39,10 @@ from rt_pose.records import (
 from rt_pose.rules.semantics import FIRST
 from rt_pose.session.locks import is_locked
 from rt_pose.session.log_file import LOG_NAME, LogGaps, iterate_log
-from rt_pose.types import CameraInfo, InputInfo, OutputInfo, StageStamps
+from rt_pose.types import CameraInfo, InputInfo, OutputInfo, StageStamps, ViewsInfo
 
 SCHEMA = 1
-InputRecord = Observation | ControlRecord | EdgeRecord
+InputRecord = Observation | ControlRecord | EdgeRecord | GroupRecord
 """What decisions are made from."""
 INFO_NAME = "session.json"
 RUNNING = "running"
@@ -118,6 +120,8 @@ class SessionInfo:
     """What the latency certificates of the rig meant for the run."""
     started_in: str = ""
     """The folder in which the run was started, to which relative paths of its configuration refer."""
+    views: dict[str, ViewsInfo] = field(default_factory=dict)
+    """Groups of views by name; each has its calibration as `views/NAME.toml` in the folder."""
     processors: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Processors of DeepLabCut-Live by name: `source`, `camera`, and, of a run that ended, their counts."""
 
@@ -150,6 +154,10 @@ class Session:
     edges: list[EdgeRecord] = field(default_factory=list)
     sync: list[SyncRecord] = field(default_factory=list)
     """Pulses for other recordings."""
+    groups: list[GroupRecord] = field(default_factory=list)
+    """What groups of views took in."""
+    tracks3d: list[Track3DRecord] = field(default_factory=list)
+    """Tracks in space."""
     skipped: list[str] = field(default_factory=list)
     """Damaged parts of the log that were passed over."""
 
@@ -210,13 +218,16 @@ class Session:
             notices=by_kind[NoticeRecord],
             edges=by_kind[EdgeRecord],
             sync=by_kind[SyncRecord],
+            groups=by_kind[GroupRecord],
+            tracks3d=by_kind[Track3DRecord],
             skipped=gaps.skipped,
         )
 
     @property
     def inputs(self) -> list[InputRecord]:
         """What the decisions were made from, in the order in which the loop took it."""
-        return sorted([*self.observations, *self.controls, *self.edges], key=lambda record: record.seq)
+        inputs: list[InputRecord] = [*self.observations, *self.controls, *self.edges, *self.groups]
+        return sorted(inputs, key=lambda record: record.seq)
 
 
 @dataclass(slots=True)
@@ -292,7 +303,7 @@ def read_info(path: Path) -> SessionInfo:
         info = msgspec.convert(plain, SessionInfo)
     except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
         raise UserError(f"session {path}: {INFO_NAME} is damaged: {error}") from error
-    for name in (*info.cameras, *info.own_models):  # films, tables and exports are named after them
+    for name in (*info.cameras, *info.own_models, *info.views):  # files and exports are named after them
         if not is_plain_name(name):
             raise UserError(f"session {path}: {INFO_NAME}: {name!r} cannot be the name of a camera")
     if info.status == RUNNING and not is_locked(path):

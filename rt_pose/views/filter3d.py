@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.errors import UserError
-from rt_pose.types import FloatArray
+from rt_pose.types import FloatArray, Track3D
 from rt_pose.views.camera import CalibratedCamera
 from rt_pose.views.camera_compiled import packed
 from rt_pose.views.filter3d_compiled import (
@@ -52,21 +52,13 @@ class TrackingSpec3D:
     """Not seen within its gate for longer, a keypoint is lost: its track ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Track3D:
-    """The state of K keypoints at one time; NaN where there is no track."""
+@dataclass(slots=True)
+class Snapshot:
+    """The state of a filter at one moment."""
 
-    t_valid_ns: int
-    xyz: FloatArray
-    """(K, 3) in the calibration's unit."""
-    velocity: FloatArray
-    """(K, 3) unit/s."""
-    cov: FloatArray
-    """(K, 6, 6) over [x, y, z, vx, vy, vz]."""
-    seen_ms_ago: FloatArray
-    """(K,) since the newest observation within the gate, as of the newest of all; NaN for never."""
-    lost: NDArray[np.bool_]
-    """(K,) never placed, or not seen for `lost_ms`."""
+    tracks: Tracks
+    t_ns: int | None = None
+    restarts: int = 0
 
 
 class CausalFilter3D:
@@ -203,6 +195,53 @@ class CausalFilter3D:
         )  # fmt: skip
         self._t_ns = int(t_ns[-1])
         return factor, density
+
+    @property
+    def state(self) -> Tracks:
+        """The tracks themselves, as of the newest observation; they change with the next."""
+        return self._tracks
+
+    def reset(self) -> None:
+        """End all tracks and forget all observations, but for the counts."""
+        for now, empty in zip(self._tracks, _empty(*self.shape), strict=True):
+            now[...] = empty
+        self._t_ns = None
+
+    def snapshot(self) -> Snapshot:
+        """Make room for the state, and save it there.
+
+        Returns
+        -------
+        Snapshot
+            The state as it is.
+        """
+        made = Snapshot(_empty(*self.shape))
+        self.save(made)
+        return made
+
+    def save(self, into: Snapshot) -> None:
+        """Save the state; nothing is allocated.
+
+        Parameters
+        ----------
+        into
+            A snapshot of this filter; what it held is gone.
+        """
+        for kept, now in zip(into.tracks, self._tracks, strict=True):
+            kept[...] = now
+        into.t_ns, into.restarts = self._t_ns, self.restarts
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a saved state, with its count of restarts.
+
+        Parameters
+        ----------
+        snapshot
+            What `save` left.
+        """
+        for now, kept in zip(self._tracks, snapshot.tracks, strict=True):
+            now[...] = kept
+        self._t_ns, self.restarts = snapshot.t_ns, snapshot.restarts
 
     def predict(self, t_ns: int) -> Track3D:
         """Extrapolate to a later time; the filter does not change.
