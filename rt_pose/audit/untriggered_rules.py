@@ -13,7 +13,8 @@ from rt_pose.audit.recompute import ReplaySetup, logged_pose
 from rt_pose.clock import NS_PER_MS
 from rt_pose.config.check import EVERY_CAMERA
 from rt_pose.decisions.input_lines import InputLines
-from rt_pose.decisions.rule import Rig, Rule, make_rules
+from rt_pose.decisions.rig import Rig
+from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.errors import UserError
 from rt_pose.records import EdgeRecord, Observation
 from rt_pose.rules.condition import Condition, ConditionEvaluator
@@ -63,7 +64,7 @@ def find_untriggered_rules(session: Session) -> list[UntriggeredRule]:
     Returns
     -------
     list[UntriggeredRule]
-        In the order of the configuration; yoked rules are left out.
+        In the order of the configuration; yoked rules, and those that are judged in space, are left out.
 
     Raises
     ------
@@ -75,7 +76,11 @@ def find_untriggered_rules(session: Session) -> list[UntriggeredRule]:
         raise UserError(f"session {session.path}: what a rule was missing is said of one animal alone")
     triggered = {record.event.rule for record in session.events}
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms, semantics=setup.semantics)
-    untriggered = [rule for rule in rules if rule.name not in triggered and rule.yoke_times_ns is None]
+    untriggered = [
+        rule
+        for rule in rules
+        if rule.name not in triggered and rule.yoke_times_ns is None and not rule.views
+    ]
     if not untriggered:
         return []
     rig = Rig.of(setup.config, setup.keypoints, setup.semantics)

@@ -88,18 +88,41 @@ class RuleSet:
         camera
             Number of the camera, from 0.
         cameras
-            How many cameras there are.
+            How many deciders there are: one for each camera and each group of views.
 
         Returns
         -------
         Decider
             The decider.
         """
+        return self._decider(self.rules, camera, cameras)
+
+    def view_decider(self, group: str, number: int, count: int) -> Decider | None:
+        """Make the decider of one group of views.
+
+        Parameters
+        ----------
+        group
+            Name of the group.
+        number
+            Number of the decider, from 0: the cameras come first.
+        count
+            How many deciders there are, as of `decider`.
+
+        Returns
+        -------
+        Decider | None
+            The decider; None where no rule is judged by this group.
+        """
+        rules = [rule for rule in self.rules if rule.config.view == group]
+        return self._decider(rules, number, count) if rules else None
+
+    def _decider(self, rules: list[Rule], number: int, count: int) -> Decider:
         return Decider(
-            self.rules,
+            rules,
             self.seed,
-            camera + 1,
-            cameras,
+            number + 1,
+            count,
             self.limits,
             self.protocol,
             self.states,
