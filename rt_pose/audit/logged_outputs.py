@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from rt_pose.audit.recompute import RecomputedFrame
+from rt_pose.audit.recompute import RecomputedFrame, RecomputedGroup
 from rt_pose.loop.publish import plain_probabilities
-from rt_pose.records import TrackRecord
+from rt_pose.records import GroupRecord, Track3DRecord, TrackRecord
 from rt_pose.session.read import Session
-from rt_pose.types import Command, Event, Track
+from rt_pose.types import Command, Event, Track, Track3D
 
 VALUE_TOLERANCE = 1e-6
 """Relative tolerance of an event's value on another machine or with other versions."""
@@ -40,15 +40,18 @@ class LoggedOutputs:
             Whether tracks and events must be equal bit for bit.
         """
         self.differences: list[str] = []
-        self.tracks = self.events = self.commands = 0
+        self.tracks = self.tracks3d = self.events = self.commands = 0
         """Numbers of what was compared."""
         self.lost = 0
         """Outputs that are not in the log of a session that is known to lack records."""
         self.largest_px = 0.0
         """The largest difference of a track's coordinate."""
+        self.largest_mm = 0.0
+        """The same of tracks in space."""
         self.bit_for_bit = True
         self._exact, self._lossy = exact, session.info.lacks_records or bool(session.skipped)
         self._tracks = {record.seq: record for record in session.tracks}
+        self._tracks3d = {record.seq: record for record in session.tracks3d}
         self._events: dict[int, list[Event]] = defaultdict(list)
         for event in session.events:
             self._events[event.seq].append(event.event)
@@ -72,6 +75,32 @@ class LoggedOutputs:
             self._compare_individuals(track, again.track, seq)
         elif not self._is_lost(1):
             self.differences.append(f"input {seq}: the log holds no track")
+        self._compare_decisions(again, seq)
+
+    def compare_group(self, again: RecomputedGroup, taken: GroupRecord) -> None:
+        """Compare what came of a turn of a group of views.
+
+        Parameters
+        ----------
+        again
+            What comes of it now.
+        taken
+            The record of the turn.
+        """
+        seq = taken.seq
+        if (again.turn.used, again.turn.late) != (taken.used, taken.late):
+            self.differences.append(f"input {seq}: other observations are used than the log says")
+        track = self._tracks3d.get(seq)
+        if track is not None and again.track is not None:
+            self._compare_track3d(track, again.track, seq)
+            errors = tuple(track.error_px), tuple(again.turn.error_px)
+            if not _equal(*errors, exact=self._exact):
+                self.differences.append(f"input {seq}: error_px was {errors[0]}, is {errors[1]}")
+        elif again.track is not None and not self._is_lost(1):
+            self.differences.append(f"input {seq}: the log holds no track in space")
+        self._compare_decisions(again, seq)
+
+    def _compare_decisions(self, again: RecomputedFrame | RecomputedGroup, seq: int) -> None:
         events, commands = self._events.pop(seq, []), self._commands.pop(seq, [])
         self.events += len(events)
         self.commands += len(commands)
@@ -115,6 +144,27 @@ class LoggedOutputs:
             self.differences.append(f"input {seq}: the track differs by up to {furthest:.3g} px")
         if logged.lost != track.lost.ravel().tolist():
             self.differences.append(f"input {seq}: other keypoints are lost than the log says")
+
+    def _compare_track3d(self, logged: Track3DRecord, track: Track3D, seq: int) -> None:
+        assert track.views is not None
+        assert track.confidence is not None
+        self.tracks3d += 1
+        pairs = (
+            (logged.xyz.array(), track.xyz),
+            (logged.velocity.array(), track.velocity),
+            (logged.cov.array(), track.cov),
+            (logged.p.array(), track.confidence),
+        )
+        apart = np.abs(pairs[0][0] - pairs[0][1])
+        finite = apart[np.isfinite(apart)]
+        furthest = float(finite.max()) if finite.size else 0.0
+        self.largest_mm = max(self.largest_mm, furthest)
+        equal = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+        self.bit_for_bit &= equal
+        if self._exact and not equal:
+            self.differences.append(f"input {seq}: the track in space differs by up to {furthest:.3g} mm")
+        if (logged.lost, logged.views) != (track.lost.tolist(), track.views.tolist()):
+            self.differences.append(f"input {seq}: other keypoints are seen or lost in space than the log says")
 
     def _compare_individuals(self, logged: TrackRecord, track: Track, seq: int) -> None:
         who = track.individuals

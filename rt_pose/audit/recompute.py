@@ -7,27 +7,33 @@ which input does what. An input that this program does not know is reported, nev
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from rt_pose.config.build import build
 from rt_pose.config.check import MOST_INDIVIDUALS
 from rt_pose.config.schema import RunConfig
+from rt_pose.config.views import VIEWS_FOLDER, copy_name
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
 from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import NotComparableError, UserError
 from rt_pose.outputs.actuators import command_for
 from rt_pose.package import DriftSpec, TrackingSpec
 from rt_pose.package.manifest_check import drift_faults, tracking_faults
-from rt_pose.records import ControlRecord, Observation
+from rt_pose.records import ControlRecord, GroupRecord, Observation
 from rt_pose.rules.semantics import CURRENT, FIRST
 from rt_pose.session.read import INFO_NAME, Session
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.drift import DriftMonitor
 from rt_pose.tracking.individuals import Tracker, make_tracker
 from rt_pose.tracking.pose_prior import with_origin
-from rt_pose.types import Command, Edge, Event, Pose, Track, confidence_of
+from rt_pose.types import Command, Edge, Event, Pose, Track, Track3D, confidence_of
+
+if TYPE_CHECKING:
+    from rt_pose.decisions.decide import Rule
+    from rt_pose.views.group_tracker import GroupTracker, GroupTurn
+    from rt_pose.views.groups import CalibratedGroup
 
 WITHOUT_EFFECT = ("start", "stop")
 """Orders that change no decision."""
@@ -53,6 +59,8 @@ class ReplaySetup:
     """By camera, of those whose poses were compared with the calibration recordings."""
     frame_px: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By camera, width and height of its frames; what several individuals are tracked in."""
+    views: dict[str, CalibratedGroup] = field(default_factory=dict)
+    """Groups of views, with the session's own copies of their calibrations."""
 
     @classmethod
     def of(cls, session: Session) -> ReplaySetup:
@@ -88,8 +96,9 @@ class ReplaySetup:
                 f"session {session.path}: its log holds observations of the cameras {', '.join(unknown)}; "
                 f"its {INFO_NAME} describes {', '.join(info.cameras) or 'none'}"
             )
+        config = _read_config(session)
         return cls(
-            config=_read_config(session),
+            config=config,
             tracking=spec,
             keypoints=info.package.keypoints,
             cameras=list(info.cameras),
@@ -99,6 +108,7 @@ class ReplaySetup:
             origins=info.prior_origins,
             drift=_drift_specs(session),
             frame_px={name: (camera.width, camera.height) for name, camera in info.cameras.items()},
+            views=_read_views(session, config, spec, own),
         )
 
     def tracking_of(self, camera: str) -> TrackingSpec:
@@ -134,6 +144,51 @@ class ReplaySetup:
         return make_tracker(self.tracking_of(camera), count, len(self.keypoints), frame_px)
 
 
+    def group_of(self, name: str) -> GroupTracker:
+        """Make the filter of a group of views, as the loop made it.
+
+        Parameters
+        ----------
+        name
+            Name of the group.
+
+        Returns
+        -------
+        GroupTracker
+            With no track.
+        """
+        from rt_pose.views.groups import make_group
+
+        group = self.views[name]
+        noise = {camera.name: self.tracking_of(camera.name) for camera in group.cameras}
+        return make_group(name, group, noise)
+
+
+def _read_views(
+    session: Session, config: RunConfig, spec: TrackingSpec, own: dict[str, TrackingSpec]
+) -> dict[str, CalibratedGroup]:
+    """The groups of views of a session; UserError where a calibration is not the one that it ran with."""
+    if not config.views:
+        return {}
+    from rt_pose.views.groups import calibrated_groups
+
+    info = session.info
+    unknown = sorted({name for group in config.views.values() for name in group.cameras} - set(info.cameras))
+    if unknown or config.views.keys() != info.views.keys():
+        raise UserError(
+            f"session {session.path}: {INFO_NAME} does not describe all groups of views of its configuration"
+        )
+    noise = {name: own.get(name, spec) for name in info.cameras}
+    found = calibrated_groups(config.views, info.cameras, info.package.keypoints, noise, session.path)
+    for name, group in found.items():
+        if group.info.calibration_sha256 != info.views[name].calibration_sha256:
+            raise UserError(
+                f"session {session.path}: {VIEWS_FOLDER}/{copy_name(name)} is not the calibration that the "
+                "session ran with: its hash is another one than in session.json"
+            )
+    return found
+
+
 def _read_config(session: Session) -> RunConfig:
     config = build(RunConfig, session.info.config, f"session {session.path}")
     if not 1 <= config.individual_count <= MOST_INDIVIDUALS:
@@ -162,6 +217,18 @@ class RecomputedFrame:
     """What came out of one observation."""
 
     track: Track
+    events: list[Event]
+    commands: list[Command]
+    """Commands of the events that fired."""
+
+
+@dataclass
+class RecomputedGroup:
+    """What came out of a turn of a group of views."""
+
+    turn: GroupTurn
+    track: Track3D | None
+    """None where nothing was used."""
     events: list[Event]
     commands: list[Command]
     """Commands of the events that fired."""
@@ -213,12 +280,19 @@ class DecisionReplay:
         self._rules, self._protocol, self._lines = rules, rules.protocol, rules.states.inputs
         self._armed = False
         self._trackers = {name: setup.tracker_of(name) for name in setup.cameras}
-        count = len(setup.cameras)
+        count = len(setup.cameras) + len(setup.views)
         self._deciders = {name: rules.decider(i, count) for i, name in enumerate(setup.cameras)}
         self.drift = {
             name: DriftMonitor(spec, setup.origins.get(name, (0, 0))) for name, spec in setup.drift.items()
         }
         """By camera."""
+        self._groups = {name: setup.group_of(name) for name in setup.views}
+        self._group_deciders = {
+            name: rules.view_decider(name, len(setup.cameras) + i, count)
+            for i, name in enumerate(setup.views)
+        }
+        self._poses: dict[str, tuple[int, Pose]] = {}
+        """By camera, number and pose of its newest observation."""
 
     def order(self, control: ControlRecord) -> str:
         """Carry an order out.
@@ -289,8 +363,50 @@ class DecisionReplay:
         )
         if (monitor := self.drift.get(seen.camera)) is not None and isinstance(tracker, CausalFilter):
             monitor.step(pose, track, tracker)
-        return RecomputedFrame(
-            track,
-            [event for event, _ in decided],
-            [command_for(event, rule) for event, rule in decided if event.outcome == "fired"],
-        )
+        self._poses[seen.camera] = seen.seq, pose
+        return RecomputedFrame(track, [event for event, _ in decided], _commands(decided))
+
+    def observe_group(self, taken: GroupRecord) -> RecomputedGroup:
+        """Let a group of views take in the observations that it took in, and decide when it was judged.
+
+        Parameters
+        ----------
+        taken
+            The record of what the group took in; its observations were observed before.
+
+        Returns
+        -------
+        RecomputedGroup
+            Track, events and commands.
+
+        Raises
+        ------
+        UserError
+            Where the session describes no such group, or its observations are no others' than its cameras'.
+        """
+        tracker, wanted = self._groups.get(taken.group), {*taken.used, *taken.late}
+        if tracker is None:
+            raise UserError(f"input {taken.seq}: the session describes no group of views '{taken.group}'")
+        poses = [item for item in self._poses.values() if item[0] in wanted and item[1].camera in tracker]
+        if len(poses) != len(wanted):
+            raise UserError(
+                f"input {taken.seq}: views '{taken.group}' took in observations {sorted(wanted)}, which are not "
+                "the newest of its cameras"
+            )
+        turn = tracker.step(poses)
+        if not turn.used:
+            return RecomputedGroup(turn, None, [], [])
+        group, decider = tracker.group, self._group_deciders[taken.group]
+        track = group.predict(group.newest_ns or 0)
+        decided: list[tuple[Event, Rule]] = []
+        if decider is not None and taken.t_judged_ns:  # 0 where the run itself used nothing, and judged nothing
+            assert track.confidence is not None
+            decided = decider.decide(
+                group, taken.group, tracker.stamps, taken.t_judged_ns, self._armed, track.confidence[None]
+            )
+        return RecomputedGroup(turn, track, [event for event, _ in decided], _commands(decided))
+
+
+def _commands(decided: list[tuple[Event, Rule]]) -> list[Command]:
+    """Those of the events that fired."""
+    return [command_for(event, rule) for event, rule in decided if event.outcome == "fired"]

@@ -19,7 +19,7 @@ from typing import Any
 from rt_pose.audit.logged_outputs import LoggedOutputs, ack_differences
 from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.errors import ExitCode, NotComparableError
-from rt_pose.records import ControlRecord, EdgeRecord, Observation
+from rt_pose.records import ControlRecord, EdgeRecord, GroupRecord, Observation
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.read import InputRecord, Session
 
@@ -53,6 +53,10 @@ class ReplayResult:
     """What of the session could not be read or was never recorded."""
     drift_alarms: int = 0
     """Alarms of the drift detector in the log that were compared."""
+    tracks_in_space: int = 0
+    """Tracks of groups of views in the log that were compared."""
+    largest_track_difference_mm: float = 0.0
+    """Of these."""
 
     @property
     def identical(self) -> bool:
@@ -134,6 +138,9 @@ def replay_session(session: Session) -> ReplayResult:
         if isinstance(item, EdgeRecord):
             decisions.take(item.edge)
             continue
+        if isinstance(item, GroupRecord):
+            outputs.compare_group(decisions.observe_group(item), item)
+            continue
         observations += 1
         outputs.compare(decisions.observe(item), item.seq)
     outputs.compare_rest(inputs[-1].seq if inputs else 0)
@@ -151,6 +158,8 @@ def replay_session(session: Session) -> ReplayResult:
         commands=outputs.commands,
         acks=len(session.acks),
         unread=[*unread(session), *lost],
+        tracks_in_space=outputs.tracks3d,
+        largest_track_difference_mm=outputs.largest_mm,
         drift_alarms=sum(decisions.drift[name].alarms for name in alarms.keys() & decisions.drift.keys()),
     )
 
@@ -187,7 +196,7 @@ def usable_inputs(session: Session) -> Iterator[InputRecord]:
 
     Yields
     ------
-    Observation, ControlRecord or EdgeRecord
+    Observation, ControlRecord, EdgeRecord or GroupRecord
         In the order in which the loop took them.
 
     Raises
@@ -277,11 +286,14 @@ def _unfinished(session: Session) -> int:
     """How many of the last inputs may lack outputs: those of the turn in which the log or the loop ended."""
     if not session.cut and session.end is not None:
         return 0
-    last = session.inputs[-1]
-    if not isinstance(last, Observation):
-        return 1
+    inputs = session.inputs
     count = 0
-    for item in reversed(session.inputs):
+    while count < len(inputs) and isinstance(inputs[-1 - count], GroupRecord):
+        count += 1
+    last = inputs[-1 - count] if count < len(inputs) else None
+    if not isinstance(last, Observation):
+        return max(count, 1)
+    for item in reversed(inputs[: len(inputs) - count]):
         if not isinstance(item, Observation) or item.stages.t_taken_ns != last.stages.t_taken_ns:
             break
         count += 1
@@ -323,10 +335,12 @@ def format_replay(result: ReplayResult) -> list[str]:
     lines = [
         f"{result.observations} observations, {result.events} events, {result.tracks} tracks ({exactly})",
         f"{result.commands} commands, {result.acks} acknowledgements",
+        *([f"{result.tracks_in_space} tracks in space"] if result.tracks_in_space else []),
         *([f"{result.drift_alarms} drift alarms"] if result.drift_alarms else []),
     ]
     if not result.bit_for_bit:
-        lines.append(f"largest difference of a track: {result.largest_track_difference_px:.3g} px")
+        in_space = f", {result.largest_track_difference_mm:.3g} mm" if result.tracks_in_space else ""
+        lines.append(f"largest difference of a track: {result.largest_track_difference_px:.3g} px{in_space}")
     lines += [f"not read: {what}" for what in result.unread]
     if result.missing_inputs:
         lines.append(
@@ -353,6 +367,8 @@ def as_json(result: ReplayResult) -> dict[str, Any]:
     """
     plain = dataclasses.asdict(result)
     plain["differences"] = result.differences[:SHOWN_DIFFERENCES]
+    if not result.tracks_in_space:
+        del plain["tracks_in_space"], plain["largest_track_difference_mm"]
     return {
         "identical": result.identical,
         "conclusion": result.conclusion,

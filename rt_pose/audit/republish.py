@@ -19,10 +19,20 @@ from rt_pose.errors import UserError
 from rt_pose.loop.latency import frame_latency
 from rt_pose.loop.ports import is_local
 from rt_pose.loop.publish import Publisher, WireFormat
-from rt_pose.records import AckRecord, EventRecord, Observation, Record, StatsRecord, TrackRecord
+from rt_pose.loop.publish3d import GroupPublisher, group_header
+from rt_pose.records import (
+    AckRecord,
+    EventRecord,
+    GroupRecord,
+    Observation,
+    Record,
+    StatsRecord,
+    Track3DRecord,
+    TrackRecord,
+)
 from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.session.read import Session
-from rt_pose.types import Individuals, Pose, Track
+from rt_pose.types import Individuals, Pose, Track, Track3D
 
 META_PERIOD_NS = 5 * NS_PER_S
 FIRST_WAIT_NS = NS_PER_S // 2
@@ -73,7 +83,9 @@ def republish(session: Session, address: str, clock: Clock, speed: float = 1.0) 
 
 
 def _in_time(session: Session) -> list[Record]:
-    everything: list[Record] = [*session.tracks, *session.events, *session.acks, *session.stats]
+    everything: list[Record] = [
+        *session.tracks, *session.tracks3d, *session.events, *session.acks, *session.stats
+    ]  # fmt: skip
     return sorted(everything, key=lambda record: record.t_ns)
 
 
@@ -84,6 +96,7 @@ def _send_all(
     publisher.individuals = _names(session)
     begun_ns, first_ns, next_meta_ns = clock.now_ns() + FIRST_WAIT_NS, records[0].t_ns, 0
     seen = {observation.seq: observation for observation in session.observations}
+    groups = _Groups(session, publisher, seen)
     for record in records:
         due_ns = begun_ns + round((record.t_ns - first_ns) / speed)
         while True:
@@ -97,7 +110,10 @@ def _send_all(
             clock.sleep_until_ns(min(due_ns, clock.now_ns() + NS_PER_S // 20))
         if isinstance(record, StatsRecord):
             dropped = _dropped(record)
-        sent += _send(record, seen, session.info.budget_ms, publisher, dropped)
+        if isinstance(record, Track3DRecord):
+            sent += groups.send(record)
+        else:
+            sent += _send(record, seen, session.info.budget_ms, publisher, dropped)
     clock.sleep_until_ns(clock.now_ns() + LAST_WAIT_NS)
     return sent
 
@@ -121,6 +137,66 @@ def _send(
     elif isinstance(record, StatsRecord):
         publisher.send("stats", {"stats": record.stats})
     return 1
+
+
+class _Groups:
+    """Tracks of groups of views, published once more."""
+
+    def __init__(self, session: Session, publisher: Publisher, seen: dict[int, Observation]) -> None:
+        """Sort what belongs together: `seen` are the observations by their numbers."""
+        self._infos, self._budget_ms, self._seen = session.info.views, session.info.budget_ms, seen
+        self._taken = {record.seq: record for record in session.groups}
+        self._publishers = {
+            name: GroupPublisher(publisher, name, len(info.keypoints)) for name, info in self._infos.items()
+        }
+        self._late = dict.fromkeys(self._infos, 0)
+        self._newest: dict[str, Observation] = {}
+
+    def send(self, record: Track3DRecord) -> int:
+        """Publish a track; 0 where the log lacks what belongs to it."""
+        taken, info = self._taken.get(record.seq), self._infos.get(record.group)
+        if taken is None or info is None or taken.stages is None:
+            return 0
+        newest = self._newest_of(taken)
+        if newest is None or record.xyz.shape != [len(info.keypoints), 3]:
+            return 0
+        self._late[record.group] += len(taken.late)
+        stages, stamps = taken.stages, newest.stamps
+        header = group_header(
+            newest.camera,
+            stamps,
+            stages,
+            stages.t_published_ns,
+            self._budget_ms,
+            self._late[record.group],
+            dict(zip(info.cameras, record.error_px, strict=False)),
+        )
+        self._publishers[record.group].publish("pose3d", _track3d(record), header)
+        return 1
+
+    def _newest_of(self, taken: GroupRecord) -> Observation | None:
+        for seq in taken.used:
+            item, newest = self._seen.get(seq), self._newest.get(taken.group)
+            if item is not None and (
+                newest is None
+                or item.stamps.epoch != newest.stamps.epoch
+                or item.stamps.t_scene_ns >= newest.stamps.t_scene_ns
+            ):
+                self._newest[taken.group] = item
+        return self._newest.get(taken.group)
+
+
+def _track3d(record: Track3DRecord) -> Track3D:
+    return Track3D(
+        record.t_valid_ns,
+        record.xyz.array(),
+        record.velocity.array(),
+        record.cov.array(),
+        np.full(len(record.lost), np.nan),
+        np.array(record.lost, bool),
+        np.array(record.views, np.int64),
+        record.p.array(),
+    )
 
 
 def _format(session: Session) -> WireFormat:
@@ -198,8 +274,13 @@ def _meta(session: Session) -> dict[str, Any]:
         "rules": [rule.get("name", "") for rule in info.config.get("rules", [])],
         "budget_ms": info.budget_ms,
         "config": info.config,
+        **({"views": _views(session)} if info.views else {}),
         "republished": str(session.path),
     }
+
+
+def _views(session: Session) -> dict[str, Any]:
+    return {name: dataclasses.asdict(group) for name, group in session.info.views.items()}
 
 
 def topics(session: Session) -> Iterator[str]:
@@ -216,6 +297,7 @@ def topics(session: Session) -> Iterator[str]:
         A topic, each once.
     """
     yield from (f"pose/{name}/" for name in session.info.cameras)
+    yield from (f"pose3d/{name}/" for name in session.info.views)
     yield from dict.fromkeys(f"event/{event.event.rule}/" for event in session.events)
     yield from dict.fromkeys(f"ack/{ack.ack.output}/" for ack in session.acks)
     yield from ("stats", "meta")

@@ -13,12 +13,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
 from rt_pose.audit.recompute import ReplaySetup
-from rt_pose.config.build import build, convert, to_plain
+from rt_pose.config.build import build, convert, duration_ns, to_plain
 from rt_pose.config.check import check_run
 from rt_pose.config.files import parse_value
 from rt_pose.config.schema import RunConfig
@@ -26,6 +26,9 @@ from rt_pose.config.source import Source
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import TrackingSpec
 from rt_pose.package.manifest_check import tracking_faults
+
+if TYPE_CHECKING:
+    from rt_pose.views.groups import CalibratedGroup
 
 MADE_INPUTS = (
     *("cameras", "model", "engine", "publish", "record", "frames"),
@@ -95,9 +98,30 @@ def apply_settings(setup: ReplaySetup, settings: Sequence[str]) -> tuple[ReplayS
     changed = build(RunConfig, {**config, **tree}, "--set")
     check_run(changed)
     made = dataclasses.replace(
-        setup, config=changed, tracking=tracking, own_tracking=own_tracking, delays_ms=delays_ms
+        setup,
+        config=changed,
+        tracking=tracking,
+        own_tracking=own_tracking,
+        delays_ms=delays_ms,
+        views=_views(setup, changed),
     )
     return made, changes
+
+
+def _views(setup: ReplaySetup, changed: RunConfig) -> dict[str, CalibratedGroup]:
+    """The groups of views with what is changed of them; UserError where it is more than can be."""
+    for name in setup.views:
+        before, after = setup.config.views[name], changed.views[name]
+        if dataclasses.replace(after, late=before.late, tracking=before.tracking) != before:
+            raise UserError(f"--set views.{name}: only `late` and `tracking` can be changed")
+    return {
+        name: dataclasses.replace(
+            group,
+            late_ns=duration_ns(changed.views[name].late, f"--set views.{name}.late"),
+            tracking=changed.views[name].tracking,
+        )
+        for name, group in setup.views.items()
+    }
 
 
 def _of_camera(camera: str, change: Change) -> Change:

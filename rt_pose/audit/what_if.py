@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
+from rt_pose.audit.recompute import DecisionReplay, RecomputedFrame, RecomputedGroup, ReplaySetup
 from rt_pose.audit.replay import usable_inputs
 from rt_pose.audit.settings import apply_settings
 from rt_pose.clock import NS_PER_MS
-from rt_pose.records import ControlRecord, EdgeRecord, Observation
+from rt_pose.records import ControlRecord, EdgeRecord, GroupRecord, Observation
 from rt_pose.rules.semantics import ONE_RIG
 from rt_pose.session.read import Session
 from rt_pose.types import Command, Event
@@ -162,9 +162,16 @@ def compare(
             before.take(item.edge)
             after.take(item.edge)
             continue
+        if isinstance(item, GroupRecord):
+            for run, trials in ((before, runs[0]), (after, runs[1])):
+                decided = run.observe_group(item)
+                at_ns = 0 if decided.track is None else decided.track.t_valid_ns
+                trials.extend(_trials(item.seq, at_ns, decided))
+            continue
         start_ns = item.stamps.t_scene_ns if start_ns is None else start_ns
-        runs[0].extend(_trials(before, item))
-        runs[1].extend(_trials(after, seen_after(item)))
+        t_scene_ns = item.stamps.t_scene_ns
+        runs[0].extend(_trials(item.seq, t_scene_ns, before.observe(item)))
+        runs[1].extend(_trials(item.seq, t_scene_ns, after.observe(seen_after(item))))
     comparison = Comparison(start_ns or 0, *runs, problems=problems)
     comparison.differences = align(*runs, by_camera=session.info.semantics < ONE_RIG)
     return comparison
@@ -192,12 +199,9 @@ def align(before: list[Trial], after: list[Trial], by_camera: bool = False) -> l
     return sorted(found, key=lambda d: (d.first.seq, d.first.event.rule))
 
 
-def _trials(run: DecisionReplay, seen: Observation) -> list[Trial]:
-    decided = run.observe(seen)
+def _trials(seq: int, t_scene_ns: int, decided: RecomputedFrame | RecomputedGroup) -> list[Trial]:
     commands = {command.event_id: command for command in decided.commands}
-    return [
-        Trial(seen.seq, seen.stamps.t_scene_ns, event, commands.get(event.id)) for event in decided.events
-    ]
+    return [Trial(seq, t_scene_ns, event, commands.get(event.id)) for event in decided.events]
 
 
 def _key(trial: Trial, by_camera: bool) -> tuple[str, str, int]:

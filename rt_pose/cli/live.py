@@ -85,6 +85,7 @@ def check_run_options(source: Source, options: Namespace) -> None:
     import rigs
     from rt_pose import drivers
     from rt_pose.config.certificate import place_certificate
+    from rt_pose.config.views import place_calibrations
 
     rigs.register()
     drivers.report_drivers(source, [*([] if options.camera else ["cameras"]), "outputs", "inputs"])
@@ -93,6 +94,7 @@ def check_run_options(source: Source, options: Namespace) -> None:
             options.config.cameras = _replace_camera(options.config.cameras, options.camera)
         report_run(options.config, source)
         place_certificate(options.config, source)
+        place_calibrations(options.config.views, source.where)
 
 
 def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, CameraConfig]:

@@ -87,6 +87,7 @@ def _check_loopback(source: Source, options: Namespace) -> None:
     from rt_pose import drivers
     from rt_pose.config.certificate import place_certificate
     from rt_pose.config.check import report_run
+    from rt_pose.config.views import place_calibrations
 
     rigs.register()
     drivers.report_drivers(source, ["cameras", "outputs"])
@@ -102,5 +103,6 @@ def _check_loopback(source: Source, options: Namespace) -> None:
         return
     report_run(options.config, source)
     place_certificate(options.config, source)
+    place_calibrations(options.config.views, source.where)
     if not (options.out or options.config.certificate_file):
         raise UserError("rig loopback: give the rig's YAML file, or --out for the certificate")

@@ -9,6 +9,7 @@ import math
 import re
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -317,3 +318,31 @@ def duration_ns(text: str, where: str) -> int:
     if ns > LONGEST_NS:
         raise UserError(f"{where}: expected at most 1000 hours, got {text!r}")
     return round(ns)
+
+
+def duration_problems(
+    text: str, low_ns: float, high_ns: float, expected: str, path: Path
+) -> Iterator[tuple[Path, str]]:
+    """Find what is wrong with a length of time.
+
+    Parameters
+    ----------
+    text
+        What was written.
+    low_ns, high_ns
+        Shortest and longest that is allowed, ns.
+    expected
+        The same in words.
+    path
+        Where it stands in the configuration.
+
+    Yields
+    ------
+    tuple[Path, str]
+        Where, and what.
+    """
+    try:
+        if not low_ns <= duration_ns(text, "") <= high_ns:
+            yield path, f"expected {expected}, got {text!r}"
+    except UserError as error:
+        yield path, str(error).removeprefix(": ")

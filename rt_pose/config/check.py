@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from rt_pose.config.build import duration_ns
+from rt_pose.config.build import duration_ns, duration_problems
+from rt_pose.config.check_views import view_problems
 from rt_pose.config.source import Path, Source
 from rt_pose.errors import UserError, nearest
 from rt_pose.files import LONGEST_NAME
@@ -67,7 +68,13 @@ def report_run(config: RunConfig, source: Source) -> None:
     source
         What it was built from; gets the problems.
     """
-    problems = (*_names(config), *_numbers(config), *_processors(config), *_individuals(config))
+    problems = (
+        *_names(config),
+        *_numbers(config),
+        *_processors(config),
+        *_individuals(config),
+        *view_problems(config),
+    )
     for path, message in problems:
         source.report(path, message)
 
@@ -82,6 +89,7 @@ def _names(config: RunConfig) -> Iterator[Problem]:
         "outputs": ((name, name) for name in config.outputs),
         "inputs": ((name, name) for name in config.inputs),
         "processors": ((name, name) for name in config.processors),
+        "views": ((name, name) for name in config.views),
         "zones": ((name, name) for name in config.zones),
         "rules": ((i, rule.name) for i, rule in enumerate(config.rules)),
         "protocol": ((i, block.block) for i, block in enumerate(config.protocol)),
@@ -125,17 +133,17 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     for name, camera in config.cameras.items():
         yield from _camera(camera, ("cameras", name))
     if config.group_tolerance:
-        yield from _duration(config.group_tolerance, 1e3, 1e9, "1 us to 1 s", ("group_tolerance",))
+        yield from duration_problems(config.group_tolerance, 1e3, 1e9, "1 us to 1 s", ("group_tolerance",))
     for name, output in config.outputs.items():
         yield from _output(output, ("outputs", name))
     for i, block in enumerate(config.protocol):
         if block.trial is not None:
             expected = "1 ms to 1000 hours"
-            yield from _duration(
+            yield from duration_problems(
                 block.trial, SHORTEST_TRIAL_NS, float("inf"), expected, ("protocol", i, "trial")
             )
     yield from _safety(config.safety)
-    yield from _duration(config.first_frame_within, 1e6, 600e9, "1 ms to 600 s", ("first_frame_within",))
+    yield from duration_problems(config.first_frame_within, 1e6, 600e9, "1 ms to 600 s", ("first_frame_within",))
     yield from _sync(config)
     if config.engine.threads < 0:
         yield ("engine", "threads"), f"expected 0 or more, got {config.engine.threads}"
@@ -145,7 +153,7 @@ def _camera(camera: CameraConfig, path: Path) -> Iterator[Problem]:
     if camera.crop is not None:
         yield from _crop(camera.crop, (*path, "crop"))
     for key in ("reconnect", "silent_after"):
-        yield from _duration(getattr(camera, key), 0.0, 3600e9, "0 s to 1 h", (*path, key))
+        yield from duration_problems(getattr(camera, key), 0.0, 3600e9, "0 s to 1 h", (*path, key))
     if not 1 <= camera.reconnects <= MOST_REOPENINGS:
         yield (*path, "reconnects"), f"expected 1 to {MOST_REOPENINGS}, got {camera.reconnects}"
 
@@ -163,7 +171,7 @@ def _sync(config: RunConfig) -> Iterator[Problem]:
     if frames is not None:
         path: Path = ("sync", "frames")
         yield from _sync_output(frames, config, path)
-        yield from _duration(frames.pulse, 1e4, 1e9, "10 us to 1 s", (*path, "pulse"))
+        yield from duration_problems(frames.pulse, 1e4, 1e9, "10 us to 1 s", (*path, "pulse"))
         if frames.every < 1:
             yield (*path, "every"), f"expected 1 or more, got {frames.every}"
         if frames.camera and frames.camera not in config.cameras:
@@ -172,8 +180,8 @@ def _sync(config: RunConfig) -> Iterator[Problem]:
     if code is not None:
         path = ("sync", "code")
         yield from _sync_output(code, config, path)
-        yield from _duration(code.pulse, 1e4, 20e6, "10 us to 20 ms", (*path, "pulse"))
-        yield from _duration(code.every, SHORTEST_CODE_NS, 3600e9, "4 s to 60 min", (*path, "every"))
+        yield from duration_problems(code.pulse, 1e4, 20e6, "10 us to 20 ms", (*path, "pulse"))
+        yield from duration_problems(code.every, SHORTEST_CODE_NS, 3600e9, "4 s to 60 min", (*path, "every"))
 
 
 def _sync_output(
@@ -187,17 +195,9 @@ def _sync_output(
 def _recovery(recovery: RecoveryConfig, path: Path) -> Iterator[Problem]:
     if not 0 <= recovery.attempts <= MOST_ATTEMPTS:
         yield (*path, "attempts"), f"expected 0 to {MOST_ATTEMPTS}, got {recovery.attempts}"
-    yield from _duration(recovery.pause, 10e6, 60e9, "10 ms to 60 s", (*path, "pause"))
+    yield from duration_problems(recovery.pause, 10e6, 60e9, "10 ms to 60 s", (*path, "pause"))
     if not 1 <= recovery.in_all <= MOST_REOPENINGS:
         yield (*path, "in_all"), f"expected 1 to {MOST_REOPENINGS}, got {recovery.in_all}"
-
-
-def _duration(text: str, low_ns: float, high_ns: float, expected: str, path: Path) -> Iterator[Problem]:
-    try:
-        if not low_ns <= duration_ns(text, "") <= high_ns:
-            yield path, f"expected {expected}, got {text!r}"
-    except UserError as error:
-        yield path, str(error).removeprefix(": ")
 
 
 def _safety(safety: SafetyConfig) -> Iterator[Problem]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+VIEWS_FOLDER = "views"
+"""In a session's folder: there is a copy of each group's calibration in it."""
 
 
 @dataclass
@@ -55,3 +60,35 @@ class ViewsConfig:
         if isinstance(self.cameras, dict):
             return self.cameras
         return {name: name for name in self.cameras}
+
+
+def place_calibrations(groups: Mapping[str, ViewsConfig], config_file: str | Path) -> None:
+    """Set where the calibrations of groups are.
+
+    Parameters
+    ----------
+    groups
+        The groups; a file that is not there as written, but beside the configuration, is taken from there.
+    config_file
+        The configuration's file, or what stands for it.
+    """
+    for group in groups.values():
+        beside = Path(config_file).parent / group.calibration
+        if group.calibration and not Path(group.calibration).is_file() and beside.is_file():
+            group.calibration = str(beside)
+
+
+def copy_name(group: str) -> str:
+    """Name the copy of a group's calibration.
+
+    Parameters
+    ----------
+    group
+        Name of the group.
+
+    Returns
+    -------
+    str
+        The file within `VIEWS_FOLDER`.
+    """
+    return f"{group}.toml"

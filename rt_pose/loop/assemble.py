@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.config.build import duration_ns
@@ -47,6 +47,9 @@ from rt_pose.rules.geometry import horizon_warnings
 from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.tracking.crop import CropFollower
 from rt_pose.types import CameraInfo
+
+if TYPE_CHECKING:
+    from rt_pose.loop.view_groups import ViewGroups
 
 CAMERA_STOP_S = 5.0
 
@@ -212,6 +215,8 @@ def _describe_start(opened: Opened, loop: ClosedLoop, clock: Clock) -> dict[str,
         *_certificate_warnings(opened.certification),
     ]
     description["addresses"] = _addresses(opened.publisher, opened.socket)
+    if opened.views:
+        description["view_files"] = {name: group.content for name, group in opened.views.items()}
     return description
 
 
@@ -346,6 +351,7 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
     paths = camera_paths(
         *(opened.infos, opened.rules, estimator, opened.tracking, crops, own, opened.drift),
         individuals=config.individual_count,
+        groups=len(opened.views),
     )
     sync = SyncSignals(opened.sync, channels.actuators, clock) if opened.sync.any else None
     commands = Commands(opened.rules.rules, channels.actuators, publisher, clock, sync)
@@ -355,7 +361,23 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
     blind = any(rule.blind for rule in opened.rules.rules)
     publisher.individuals = individual_names(config.individuals)
     reporter = FrameReporter(publisher, channels.sink, captures, ledger, clock, ahead_ns, blind)
-    return Stages(latest, captures, estimator, paths, commands, reporter)
+    groups = _view_groups(opened, channels, commands, clock, ahead_ns, blind) if opened.views else None
+    return Stages(latest, captures, estimator, paths, commands, reporter, groups)
+
+
+def _view_groups(
+    opened: Opened, channels: Channels, commands: Commands, clock: Clock, ahead_ns: int | None, blind: bool
+) -> ViewGroups:
+    """The groups of views, with all that they need compiled."""
+    from rt_pose.loop.view_groups import GroupReporter, ViewGroups, group_paths
+    from rt_pose.views.live import precompile
+
+    paths = group_paths(opened.views, opened.rules, opened.tracking_of, len(opened.cameras))
+    for path in paths:
+        precompile(path.tracker.group)
+    budget_ms = opened.config.budget_ms
+    reporter = GroupReporter(channels.publisher, channels.sink, clock, budget_ms, ahead_ns, blind)
+    return ViewGroups(paths, commands, reporter, clock)
 
 
 def _crops(config: RunConfig, cameras: list[CameraInfo]) -> dict[str, CropFollower]:

@@ -64,6 +64,7 @@ def camera_paths(
     own: Mapping[str, tuple[Estimator, TrackingSpec]] = MappingProxyType({}),
     drift: Mapping[str, DriftSpec] = MappingProxyType({}),
     individuals: int = 1,
+    groups: int = 0,
 ) -> dict[str, CameraPath]:
     """Make the path of each camera.
 
@@ -85,6 +86,8 @@ def camera_paths(
         By name, what the calibration recordings were like, of the cameras whose poses are compared with them.
     individuals
         How many animals each camera tracks.
+    groups
+        How many groups of views decide besides the cameras.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def camera_paths(
         paths[info.name] = CameraPath(
             info,
             make_tracker(spec, individuals, len(spec.floor_px2), (info.width, info.height)),
-            rules.decider(i, len(cameras)),
+            rules.decider(i, len(cameras) + groups),
             its_estimator,
             its_estimator.new_context(),
             crops.get(info.name),

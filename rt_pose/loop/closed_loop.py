@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,9 @@ from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropWindow
 from rt_pose.types import Frame, StageStamps, confidence_of
 
+if TYPE_CHECKING:
+    from rt_pose.loop.view_groups import ViewGroups
+
 IDLE_TIMEOUT_S = 0.05
 """How long the loop waits for a frame before it looks at its orders."""
 ORDERS_A_TURN = 4
@@ -67,6 +70,8 @@ class Stages:
     """Acts."""
     reporter: FrameReporter
     """Publishes and records."""
+    groups: ViewGroups | None = None
+    """Decide in space; None without groups of views."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ class ClosedLoop:
         """
         self.captures, self.estimator, self.paths = stages.captures, stages.estimator, stages.paths
         self.commands, self.ledger = stages.commands, stages.reporter.ledger
+        self.groups = stages.groups
         self._rules, self.protocol, self.lines = rules, rules.protocol, rules.states.inputs
         self.clock, self.heartbeat = clock, channels.heartbeat
         self.armed = False
@@ -212,6 +218,8 @@ class ClosedLoop:
             for frame in self._to_decisions(estimator, items, t_taken_ns)
         ]
 
+        groups = [] if self.groups is None else self.groups.decide(decided, self.armed, self._next_seq)
+
         # mark: behind the commands in the outputs' queues
         if self.commands.sync is not None:
             for item in taken:
@@ -221,6 +229,13 @@ class ClosedLoop:
         for frame in decided:
             self._reporter.report(frame)
             self._let_go(frame)
+        if self.groups is not None:
+            self.groups.report(groups)
+
+    def _next_seq(self) -> int:
+        """The number of the next input."""
+        self._seq += 1
+        return self._seq
 
     def _to_decisions(
         self, estimator: Estimator, taken: list[TakenFrame], t_taken_ns: int
@@ -292,8 +307,7 @@ class ClosedLoop:
         stages.t_decided_ns = now()
 
         # act: in the log's order of inputs, an event's command bears its observation's place
-        self._seq += 1
-        seq = self._seq
+        seq = self._next_seq()
         commands = [self.commands.send(event, rule, seq) for event, rule in decisions]
         return DecidedFrame(taken, path, window, stages, seq, pose, track, decisions, commands)
 
@@ -305,10 +319,7 @@ class ClosedLoop:
         frame = taken.frame
         self.last_frames[name] = LastFrame(name, taken.slot, taken.generation, frame.stamps, frame.offset_xy)
         self._latest.release(taken)
-        for i, item in enumerate(self._in_hand):
-            if item is taken:
-                del self._in_hand[i]
-                break
+        self._in_hand = [item for item in self._in_hand if item is not taken]
         if one.path.drift is not None and isinstance(one.path.tracker, CausalFilter):
             one.path.drift.step(one.pose, one.track, one.path.tracker)
 
@@ -317,9 +328,8 @@ class ClosedLoop:
     def _take_edges(self) -> None:
         """Log the edges that have come as inputs of the decisions after them, and take them in."""
         for edge in self._edges.take():
-            self._seq += 1
             self.lines.take(edge)
-            self._sink.send(EdgeRecord(t_ns=self.clock.now_ns(), seq=self._seq, edge=edge))
+            self._sink.send(EdgeRecord(t_ns=self.clock.now_ns(), seq=self._next_seq(), edge=edge))
 
     def _disarm_for_losses(self) -> None:
         """Disarm where a camera is gone or silent, before any decision that does without it: it stays so
@@ -375,10 +385,10 @@ class ClosedLoop:
 
     def _log_order(self, do: str, args: dict[str, Any], origin: str) -> None:
         """Log what was ordered, and by whom, as an input of the decisions after it."""
-        self._seq += 1
-        self._sink.send(
-            ControlRecord(t_ns=self.clock.now_ns(), seq=self._seq, do=do, args=args, origin=origin)
+        record = ControlRecord(
+            t_ns=self.clock.now_ns(), seq=self._next_seq(), do=do, args=args, origin=origin
         )
+        self._sink.send(record)
 
     def _arm(self, do: str) -> None:
         self.armed = do == "arm"
@@ -436,6 +446,7 @@ class ClosedLoop:
             "deadline": {"missed": self.ledger.missed, "n": self.ledger.evaluated},
             "tracks": {name: path.tracker.counts() for name, path in self.paths.items()},
             "drift": {name: path.drift.summary() for name, path in self.paths.items() if path.drift},
+            **({} if self.groups is None else self.groups.stats()),
             "camera_clocks": {c.name: clock for c in self.captures if (clock := c.clock_summary())},
             "faults": dict(self._latest.faults),
             "edges_lost": self._edges.lost,

@@ -66,6 +66,7 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
         "cameras": {c.name: dataclasses.asdict(c) for c in opened.infos},
         "outputs": {o.name: dataclasses.asdict(o) for o, _ in opened.outputs},
         "inputs": {i.name: dataclasses.asdict(i) for i, _ in opened.inputs},
+        **_views(opened),
         "budget_ms": config.budget_ms,
         "certificate": msgspec.to_builtins(opened.certification),
         "bare_forward_ms": dataclasses.asdict(
@@ -102,6 +103,13 @@ def meta(opened: Opened, description: dict[str, Any]) -> dict[str, Any]:
         "rules": [rule.name for rule in config.rules],
         "budget_ms": config.budget_ms,
         "config": {k: v for k, v in description["config"].items() if not (blind and k == "seed")},
+        **({"views": description["views"]} if "views" in description else {}),
         "address": opened.publisher.address,
         "control": opened.socket.address,
     }
+
+
+def _views(opened: Opened) -> dict[str, Any]:
+    """The groups of views; nothing where there are none."""
+    groups = {name: dataclasses.asdict(group.info) for name, group in opened.views.items()}
+    return {"views": groups} if groups else {}

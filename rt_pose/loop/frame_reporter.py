@@ -98,7 +98,7 @@ class FrameReporter:
     def _prediction(self, frame: DecidedFrame, delay_ns: int) -> Track:
         """The track at the time when a command would take effect."""
         ahead = frame.path.decider.predictions.get(delay_ns)
-        if ahead is not None:  # a rule speaks for that time, so it is there
+        if isinstance(ahead, Track):  # a rule speaks for that time, so it is there
             return ahead
         t_effect = effect_scene_ns(frame.pose.stamps, frame.stages.t_judged_ns, delay_ns)
         return frame.path.tracker.predict(frame.pose.camera, frame.pose.stamps.index, t_effect)

@@ -179,6 +179,7 @@ class Housekeeping:
             "track_restarts": sum(path.tracker.restarts for path in loop.paths.values()),
             "poses_ignored": sum(path.tracker.ignored for path in loop.paths.values()),
             "drift": {name: path.drift.stats() for name, path in loop.paths.items() if path.drift},
+            **({} if loop.groups is None else loop.groups.stats()),
             "records_refused": self._records.refused(),
             "requests": dataclasses.asdict(self._requests),
             "subscribers_disconnected": self._publisher.disconnected,

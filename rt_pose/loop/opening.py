@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.certificate import Certification, certify
@@ -43,6 +44,9 @@ from rt_pose.tracking.observation_noise import with_noise_floor
 from rt_pose.tracking.pose_prior import with_origin
 from rt_pose.types import CameraInfo, OutputInfo
 
+if TYPE_CHECKING:
+    from rt_pose.views.groups import CalibratedGroup
+
 
 @dataclass(frozen=True, slots=True)
 class OwnModel:
@@ -75,6 +79,8 @@ class Opened:
     sync: SyncPlan
     certification: Certification
     """What the latency certificates of the rig mean for the run."""
+    views: dict[str, CalibratedGroup]
+    """Groups of views by name."""
 
     @property
     def infos(self) -> list[CameraInfo]:
@@ -174,6 +180,7 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
         _own_models(found, choices),
         found.sync,
         found.certification,
+        found.views,
     )
 
 
@@ -192,6 +199,7 @@ class _CheapParts:
     cameras: Cameras
     sync: SyncPlan
     certification: Certification
+    views: dict[str, CalibratedGroup]
     await_compiled: Callable[[], None]
     """Waits until the compiled functions are loaded."""
 
@@ -209,6 +217,9 @@ def _open_cheap_parts(config: RunConfig, session_id: str, clock: Clock, stack: E
     inputs = open_inputs(config, context, stack, errors)
     rules, sync = _rules_and_sync(config, package, [info for info, _ in outputs], errors)
     cameras = open_cameras(config, context, packages, stack, errors)
+    views: dict[str, CalibratedGroup] | None = {}
+    if config.views and package is not None and len(cameras) == len(config.cameras):
+        views = errors.run(partial(_read_views, config, package, packages, cameras))
     certification: Certification | None = None
     if package is not None and rules is not None and len(cameras) == len(config.cameras):
         certification = errors.run(partial(_certify, config, package, rules, cameras, outputs, clock))
@@ -221,6 +232,7 @@ def _open_cheap_parts(config: RunConfig, session_id: str, clock: Clock, stack: E
     assert socket is not None
     assert rules is not None
     assert certification is not None
+    assert views is not None
     if certification.used:
         outputs = [(_with_measured_delay(info, certification), output) for info, output in outputs]
         rules = _rules_for(config, package, [info for info, _ in outputs])
@@ -235,8 +247,20 @@ def _open_cheap_parts(config: RunConfig, session_id: str, clock: Clock, stack: E
         cameras,
         sync,
         certification,
+        views,
         await_compiled,
     )
+
+
+def _read_views(
+    config: RunConfig, package: Package, packages: dict[str, Package], cameras: Cameras
+) -> dict[str, CalibratedGroup]:
+    """The groups of views; UserError where a calibration is not of the cameras."""
+    from rt_pose.views.groups import calibrated_groups  # with OpenCV, which other runs do without
+
+    infos = {name: info for name, (info, _) in cameras.items()}
+    noise = {name: used.manifest.tracking for name, used in packages.items()}
+    return calibrated_groups(config.views, infos, package.manifest.keypoints, noise)
 
 
 def _load_meanwhile(config: RunConfig, package: Package | None, stack: ExitStack) -> Callable[[], None]:

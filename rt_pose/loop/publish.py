@@ -162,10 +162,28 @@ class Publisher:
             header["individuals"] = self.individuals
             header["identity_p"] = plain_probabilities(track.individuals)
             header["alive"] = track.individuals.alive.tolist()
+        self.send_array(f"{kind}/{pose.camera}/", header, buffer, t_pub_ns)
+
+    def send_array(
+        self, topic: str, header: dict[str, Any], array: NDArray[np.float32], t_pub_ns: int | None = None
+    ) -> None:
+        """Send a header with the values of an array, behind it or in it as the format has it.
+
+        Parameters
+        ----------
+        topic
+            The topic.
+        header
+            As in `send`.
+        array
+            Any shape, little-endian and in C order.
+        t_pub_ns
+            As in `send`.
+        """
         if self._in_json:
-            self.send(f"{kind}/{pose.camera}/", {**header, "data": buffer.tolist()}, t_pub_ns=t_pub_ns)
+            self.send(topic, {**header, "data": array.tolist()}, t_pub_ns=t_pub_ns)
         else:
-            self.send(f"{kind}/{pose.camera}/", header, buffer.data, t_pub_ns)
+            self.send(topic, header, array.data, t_pub_ns)
 
     def _fill_buffer(self, pose: Pose, track: Track) -> NDArray[np.float32]:
         """Write a track in the order of `FIELDS` into the buffer of its camera, made once."""

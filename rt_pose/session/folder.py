@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -110,17 +110,44 @@ class SessionFolder:
             return "" if shorter is info else f"{problem}; it holds how the run ended, but no counts"
         return problem
 
-    def discard(self, names: Iterable[str]) -> None:
+    def add(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Write files into a folder within it.
+
+        Parameters
+        ----------
+        folder
+            Name of the folder within; not made where there are no files.
+        files
+            Content by the file's name.
+
+        Raises
+        ------
+        UserError
+            Where they cannot be written.
+        """
+        if not files:
+            return
+        try:
+            (self.path / folder).mkdir(exist_ok=True)
+            for name, content in files.items():
+                (self.path / folder / name).write_bytes(content)
+        except OSError as error:
+            raise UserError(f"session {self.path}: {folder} cannot be written: {error.strerror}") from error
+
+    def discard(self, names: Collection[str]) -> None:
         """Remove what this run has made, where no frame was taken; nothing else is touched.
 
         Parameters
         ----------
         names
-            Files of the run besides `session.json`.
+            Files of the run besides `session.json`; folders in which nothing else is are removed with them.
         """
         for name in (INFO_NAME, PART_NAME, *names):
             with suppress(OSError):
                 os.unlink(name, dir_fd=self._descriptor)
+        for folder in {os.path.dirname(name) for name in names} - {""}:
+            with suppress(OSError):
+                os.rmdir(folder, dir_fd=self._descriptor)
         if self._made:
             with suppress(OSError):
                 self.path.rmdir()

@@ -1,4 +1,4 @@
-"""Warnings that follow from a run's stats: failing outputs and stimuli, lost and silent cameras, drift."""
+"""Warnings that follow from a run's stats: failing outputs, lost and silent cameras, drift, moved cameras."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ class StatsWarnings:
         self._silent_cameras: dict[str, str] = {}
         self._silences: dict[str, int] = {}
         self._drifting: dict[str, bool] = {}
+        self._off: dict[str, list[str]] = {}
+        """By group of views, the cameras that are off."""
         self._stimulus_failed = self._hidden_output_failed = False
         self._explained_failure = ""
         """A failed stimulus of an output whose fault has been told."""
@@ -59,6 +61,7 @@ class StatsWarnings:
         yield from self._cameras(stats["cameras_lost"])
         yield from self._silences_of(stats)
         yield from self._drift(stats["drift"], session)
+        yield from self._views(stats.get("views", {}))
 
     def _outputs(self, stats: dict[str, Any]) -> Iterator[str]:
         """What needs attention at once: a failed output or stimulus, a line that a box dropped."""
@@ -131,6 +134,21 @@ class StatsWarnings:
                 f"camera '{camera}': drift: poses are no longer like those that the model was calibrated on "
                 f"({figures}); decisions go on. Has light, lens, camera or animal changed? If it is to stay: "
                 f"{_drift_remedy(session)}{more}"
+            )
+
+
+    def _views(self, groups: dict[str, dict[str, Any]]) -> Iterator[str]:
+        """That a camera of a group no longer stands where it was calibrated, or that it does again."""
+        for name, found in groups.items():
+            if found["wrong"] == self._off.get(name, []):
+                continue
+            self._off[name] = found["wrong"]
+            if not found["wrong"]:
+                yield f"views '{name}': its cameras agree again"
+                continue
+            yield (
+                f"views '{name}': {found['why']}; decisions go on. Has a camera been moved? `rt-pose rig "
+                "check-calibration` tells, `rig calibrate-cameras` calibrates again"
             )
 
 

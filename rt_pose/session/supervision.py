@@ -13,6 +13,7 @@ from typing import Any
 from rt_pose.clock import Clock
 from rt_pose.config.build import duration_ns
 from rt_pose.config.schema import RunConfig
+from rt_pose.config.views import VIEWS_FOLDER, copy_name
 from rt_pose.delivery import format_failures
 from rt_pose.errors import ExitCode, UserError
 from rt_pose.rules.semantics import CURRENT
@@ -99,6 +100,8 @@ class Supervision:
         self._folder: SessionFolder | None = None
         self._recorder: RecorderWatch | None = None
         self._start_warnings: list[str] = description.pop("start_warnings")
+        self._view_files: dict[str, bytes] = description.pop("view_files", {})
+        """Calibrations of groups of views, by group."""
         self._info = self._session_info(session_id, description)
         self._standby = SafeStandby(config, register, loop.pid)  # `run` ends it
 
@@ -167,7 +170,8 @@ class Supervision:
                 # No frame was taken: nothing half-written stays.
                 films = [name for camera in self._info["cameras"] for name in file_names(camera)]
                 self._processors.discard(self._folder.path)
-                self._folder.discard([LOG_NAME, *films])
+                copies = [f"{VIEWS_FOLDER}/{copy_name(group)}" for group in self._view_files]
+                self._folder.discard([LOG_NAME, *films, *copies])
         return self._conclude()
 
     def _make_safe(self) -> None:
@@ -187,6 +191,8 @@ class Supervision:
 
     def _begin_session(self, to: RecordingPlace) -> None:
         self._folder = SessionFolder.claim(to.folder, self._info)
+        copies = {copy_name(group): content for group, content in self._view_files.items()}
+        self._folder.add(VIEWS_FOLDER, copies)
         kept = self._config.record
         codec = kept.codec if kept.video else None
         self._recorder = to.recorder

@@ -52,6 +52,15 @@ class TrackingSpec3D:
     """Not seen within its gate for longer, a keypoint is lost: its track ends."""
 
 
+@dataclass(slots=True)
+class Snapshot:
+    """The state of a filter at one moment."""
+
+    tracks: Tracks
+    t_ns: int | None = None
+    restarts: int = 0
+
+
 class CausalFilter3D:
     """Filters what V cameras see of K keypoints; a pure function of what it was given, in its order."""
 
@@ -186,6 +195,53 @@ class CausalFilter3D:
         )  # fmt: skip
         self._t_ns = int(t_ns[-1])
         return factor, density
+
+    @property
+    def state(self) -> Tracks:
+        """The tracks themselves, as of the newest observation; they change with the next."""
+        return self._tracks
+
+    def reset(self) -> None:
+        """End all tracks and forget all observations, but for the counts."""
+        for now, empty in zip(self._tracks, _empty(*self.shape), strict=True):
+            now[...] = empty
+        self._t_ns = None
+
+    def snapshot(self) -> Snapshot:
+        """Make room for the state, and save it there.
+
+        Returns
+        -------
+        Snapshot
+            The state as it is.
+        """
+        made = Snapshot(_empty(*self.shape))
+        self.save(made)
+        return made
+
+    def save(self, into: Snapshot) -> None:
+        """Save the state; nothing is allocated.
+
+        Parameters
+        ----------
+        into
+            A snapshot of this filter; what it held is gone.
+        """
+        for kept, now in zip(into.tracks, self._tracks, strict=True):
+            kept[...] = now
+        into.t_ns, into.restarts = self._t_ns, self.restarts
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a saved state, with its count of restarts.
+
+        Parameters
+        ----------
+        snapshot
+            What `save` left.
+        """
+        for now, kept in zip(self._tracks, snapshot.tracks, strict=True):
+            now[...] = kept
+        self._t_ns, self.restarts = snapshot.t_ns, snapshot.restarts
 
     def predict(self, t_ns: int) -> Track3D:
         """Extrapolate to a later time; the filter does not change.

@@ -20,6 +20,16 @@ def warnings_after(*all_stats: dict[str, Any]) -> list[list[str]]:
     return [list(warnings.compare(quiet | stats, None)) for stats in all_stats]
 
 
+def test_a_camera_that_was_moved_is_told_once_and_when_it_is_right_again() -> None:
+    right: dict[str, Any] = {"views": {"arena": {"wrong": [], "why": ""}}}
+    off: dict[str, Any] = {"views": {"arena": {"wrong": ["side"], "why": "camera side sees keypoints 9 px off"}}}
+    first, second, third, fourth = warnings_after(right, off, off, right)
+    assert (first, third) == ([], [])
+    assert len(second) == 1
+    assert second[0].startswith("views 'arena': camera side sees keypoints 9 px off; decisions go on")
+    assert fourth == ["views 'arena': its cameras agree again"]
+
+
 def test_a_notice_is_told_beside_the_fault_of_another_output() -> None:
     lever = {"input 'lever'": (1, "the box has dropped 3 edges")}
     first, second, third = warnings_after(
