@@ -169,7 +169,7 @@ def explain_views(config: RunConfig) -> list[str]:
     """
     sentences = []
     for name, group in config.views.items():
-        axes = "z is the height above its origin" if group.up is not None else "its axes are the calibration's"
+        axes = "its axes are the calibration's" if group.up is None else "z is the height above its origin"
         sentences.append(
             f"views {name}: {_joined(list(group.camera_names))} place the animal in space, in mm, by "
             f"{group.calibration}; {axes}."

@@ -128,23 +128,3 @@ class RuleSet:
             self.states,
             self.lines,
         )
-
-    def view_decider(self, group: str, number: int, count: int) -> Decider | None:
-        """Make the decider of one group of views.
-
-        Parameters
-        ----------
-        group
-            Name of the group.
-        number
-            Of the group among cameras and groups, from 0: its event ids have a first value of their own.
-        count
-            How many cameras and groups there are: the step of its event ids.
-
-        Returns
-        -------
-        Decider or None
-            The decider; None where no rule is of the group.
-        """
-        del group, number, count
-        return None

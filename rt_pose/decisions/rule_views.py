@@ -33,8 +33,8 @@ def check_view(rule: RuleConfig, groups: Collection[str], where: str) -> None:
         raise UserError(f"{where}: view: there is no group of views '{rule.view}'{hint}")
     if rule.camera != RuleConfig.camera:
         raise UserError(
-            f"{where}: camera: a rule with a `view` is judged by all cameras of '{rule.view}' together; leave "
-            f"`camera` out, got {rule.camera!r}"
+            f"{where}: camera: a rule with a `view` is judged by all cameras of '{rule.view}' together; "
+            f"leave `camera` out, got {rule.camera!r}"
         )
     if rule.do.aim is not None:
         raise UserError(
@@ -61,6 +61,6 @@ def check_bound_view(conditions: Mapping[str, Condition | None], where: str) -> 
     for key, condition in conditions.items():
         if condition is not None and condition.camera:
             raise UserError(
-                f"{where}: {key}: it looks at camera '{condition.camera}', but a rule with a `view` is judged "
-                f"in space; leave out '@{condition.camera}'"
+                f"{where}: {key}: it looks at camera '{condition.camera}', but a rule with a `view` is "
+                f"judged in space; leave out '@{condition.camera}'"
             )

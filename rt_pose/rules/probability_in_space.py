@@ -1,4 +1,4 @@
-"""Probabilities of regions of space under a Gaussian: the share of fixed nodes (Halton 1960) that lie in them.
+"""Probabilities of regions of space under a Gaussian: the share of fixed nodes (Halton 1960) that lie in one.
 
 A half-space is an interval of a line (`rt_pose.rules.probability`). A ball and a box are asked of 4096 nodes
 of the vector itself, three dimensions however many keypoints it is made of; that is within 0.01 of dense

@@ -1,4 +1,4 @@
-"""In what a condition is judged, and what it may therefore say: the frame of a camera, or the space of views."""
+"""In what a condition is judged, and what it may therefore say: the frame of a camera, or space."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rt_pose.errors import UserError, nearest
-from rt_pose.rules.quantities import QUANTITIES, find_quantity, quantity_names
+from rt_pose.rules.quantities import find_quantity, quantity_names
 from rt_pose.rules.quantities_in_space import HEIGHT, IN_SPACE
 from rt_pose.rules.quantity import KINDS, Quantity
 from rt_pose.rules.unit_resolver import MetricScale, SpatialUnits, UnitResolver
@@ -116,13 +116,13 @@ class Space:
             The message, with what there is.
         """
         if not self.group and name in IN_SPACE:
-            return f"{name} has a meaning in space alone: name a group of views in the rule, e.g. `view: arena`"
+            return f"{name} has a meaning in space alone: name a group of views, e.g. `view: arena`"
         if self.group and name == HEIGHT:
             return (
                 f"what is up? Add `up: [x, y, z]`, the direction away from the floor, to views.{self.group}, "
                 "or use z(...)"
             )
-        if self.group and (name in QUANTITIES or name in quantity_names()):
+        if self.group and name in quantity_names():
             return f"{name} has no meaning in space; there are {', '.join(self.names())}"
         return f"unknown quantity '{name}'{nearest(name, [*self.names(), *FUNCTIONS])}"
 
@@ -180,7 +180,7 @@ class Space:
         there_are = f"; here can stand {', '.join(fitting)}" if fitting else ""
         if self.group:
             there_are = there_are or f"; there is none yet: add e.g. {EXAMPLE}"
-            return f"zone '{name}' is a {shape} of the frame of a camera, this rule is judged in space{there_are}"
+            return f"zone '{name}' is a {shape} of a camera's frame, this rule is judged in space{there_are}"
         return f"zone '{name}' is a {shape} in space, for rules with a `view`{there_are}"
 
 

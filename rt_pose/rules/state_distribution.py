@@ -1,6 +1,6 @@
 """The state of a condition's keypoints at one time: Gaussians, in px and in mm, and quadrature points.
 
-In the frame of a camera a keypoint has two axes, in space three; its state is its position, then its velocity.
+In the frame of a camera a keypoint has two axes, in space three; its state is position, then velocity.
 Keypoints are independent of each other, as the filter has them. A centroid is the mean of some of them, so
 its covariance, also with its own keypoints, follows from theirs.
 """

@@ -149,14 +149,14 @@ def test_it_can_follow_a_rule_of_a_camera_s_decisions() -> None:
     [
         ({"view": "aren"}, "view: there is no group of views 'aren', did you mean 'arena'?"),
         ({"camera": "top"}, "camera: a rule with a `view` is judged by all cameras of 'arena' together"),
-        ({"when": "height(nose@top) > 5"}, "when: it looks at camera 'top', but a rule with a `view` is judged"),
+        ({"when": "height(nose@top) > 5"}, "when: it looks at camera 'top', but a rule with a `view` is"),
         ({"release": "z(nose@top) < 5"}, "release: it looks at camera 'top'"),
         (
             {"do": ActionConfig(output="laser", aim=AimAction("nose", "5 ms", spot="3 mm"))},
             "do.aim: light is aimed in the frame of a camera; expected a rule without `view`",
         ),
-        ({"when": "inside(nose, corner)"}, "zone 'corner' is a circle of the frame of a camera"),
-        ({"view": "", "when": "inside(nose, ball)"}, "zone 'ball' is a sphere in space, for rules with a `view`"),
+        ({"when": "inside(nose, corner)"}, "zone 'corner' is a circle of a camera's frame"),
+        ({"view": "", "when": "inside(nose, ball)"}, "zone 'ball' is a sphere in space, for rules with a"),
         ({"view": "", "when": "height(nose) > 5"}, "height has a meaning in space alone"),
     ],
 )
@@ -177,14 +177,14 @@ def test_rules_check_explains_it() -> None:
     rules = ({"probability": 0.9}, {"name": "licking", "when": "inside(nose, ball)"})
     rearing, licking, *more = check(configuration(*rules), details=True)
     assert rearing == (
-        "rearing: when the height of nose is above 60 mm with a probability of at least 90 %, laser line 0 gives "
-        "a pulse of 1 ms; later than 20 ms after the exposure not at all; judged in space, by the cameras back, "
-        "side and top together (arena)."
+        "rearing: when the height of nose is above 60 mm with a probability of at least 90 %, laser line 0 "
+        "gives a pulse of 1 ms; later than 20 ms after the exposure not at all; judged in space, by the "
+        "cameras back, side and top together (arena)."
     )
     assert "licking: when nose is inside ball by the predicted mean" in licking
     assert sum("ms a decision here" in line for line in more) == 2
     assert (
-        "views arena: back, side and top place the animal in space, in mm, by calibration.toml; z is the height "
-        "above its origin."
+        "views arena: back, side and top place the animal in space, in mm, by calibration.toml; z is the "
+        "height above its origin."
     ) in more
     assert more[-1].endswith("names of keypoints are as written: nose.")

@@ -70,7 +70,7 @@ def test_a_mean_over_time_is_one_in_space() -> None:
     ("text", "expected"),
     [
         ("heading(tail, nose) > 10 deg", f"heading has no meaning in space; there are {', '.join(IN_SPACE)}"),
-        ("inside(nose, corner)", "zone 'corner' is a circle of the frame of a camera"),
+        ("inside(nose, corner)", "zone 'corner' is a circle of a camera's frame"),
         ("inside(nose, corner)", "here can stand ball, shelf"),
         ("distance(nose, corner) > 1", "here can stand ball, shelf, spout"),
         ("inside(nose, spout)", "expected a sphere, or a box of six numbers, but 'spout' is a point"),
