@@ -148,7 +148,8 @@ class Track3D:
     lost: NDArray[np.bool_]
     """(K,) never placed, or not seen for long: no rule may fire on it."""
     views: NDArray[np.int64] | None = None
-    """(K,) how many cameras saw it within the gate just before the newest observation; None outside of a run."""
+    """(K,) how many cameras saw it within the gate just before the newest observation; None outside of a
+    run."""
     confidence: FloatArray | None = None
     """(K,) 0..1, the largest of the networks' just before the newest observation; None outside of a run."""
 

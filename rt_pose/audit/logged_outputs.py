@@ -164,7 +164,7 @@ class LoggedOutputs:
         if self._exact and not equal:
             self.differences.append(f"input {seq}: the track in space differs by up to {furthest:.3g} mm")
         if (logged.lost, logged.views) != (track.lost.tolist(), track.views.tolist()):
-            self.differences.append(f"input {seq}: other keypoints are seen or lost in space than the log says")
+            self.differences.append(f"input {seq}: in space other keypoints are seen or lost than logged")
 
     def _compare_individuals(self, logged: TrackRecord, track: Track, seq: int) -> None:
         who = track.individuals

@@ -390,8 +390,8 @@ class DecisionReplay:
         poses = [item for item in self._poses.values() if item[0] in wanted and item[1].camera in tracker]
         if len(poses) != len(wanted):
             raise UserError(
-                f"input {taken.seq}: views '{taken.group}' took in observations {sorted(wanted)}, which are not "
-                "the newest of its cameras"
+                f"input {taken.seq}: views '{taken.group}' took in observations {sorted(wanted)}, which are "
+                "not the newest of its cameras"
             )
         turn = tracker.step(poses)
         if not turn.used:
@@ -399,7 +399,7 @@ class DecisionReplay:
         group, decider = tracker.group, self._group_deciders[taken.group]
         track = group.predict(group.newest_ns or 0)
         decided: list[tuple[Event, Rule]] = []
-        if decider is not None and taken.t_judged_ns:  # 0 where the run itself used nothing, and judged nothing
+        if decider is not None and taken.t_judged_ns:  # 0 where the run itself judged nothing
             assert track.confidence is not None
             decided = decider.decide(
                 group, taken.group, tracker.stamps, taken.t_judged_ns, self._armed, track.confidence[None]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from rt_pose.config.build import duration_problems
 from rt_pose.config.source import Path
+from rt_pose.config.views import UNITS_MM
 from rt_pose.errors import nearest
 
 if TYPE_CHECKING:
     from rt_pose.config.schema import RunConfig
     from rt_pose.config.views import ViewsConfig, ViewTrackingConfig
 
-UNITS = ("mm", "cm", "m")
 WORDS_FOR_CAMERAS = ("any", "all")
 LATEST_NS = 1e9
 Problem = tuple[Path, str]
@@ -38,8 +38,8 @@ def view_problems(config: RunConfig) -> Iterator[Problem]:
         if config.individual_count > 1:
             yield (
                 path,
-                f"one animal is placed in space, the configuration has {config.individual_count} individuals: "
-                "leave `views` or `individuals` out",
+                f"one animal is placed in space, the configuration has {config.individual_count} "
+                "individuals: leave `views` or `individuals` out",
             )
         for kind, names in (("a camera", config.cameras), ("an output", config.outputs)):
             if name in names:
@@ -71,7 +71,7 @@ def _cameras(group: ViewsConfig, config: RunConfig, path: Path) -> Iterator[Prob
 
 
 def _geometry(group: ViewsConfig, path: Path) -> Iterator[Problem]:
-    if group.unit not in UNITS:
+    if group.unit not in UNITS_MM:
         yield (*path, "unit"), f"expected mm, cm or m, got {group.unit!r}"
     for key in ("origin", "up", "ahead"):
         value = getattr(group, key)

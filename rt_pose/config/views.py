@@ -1,4 +1,4 @@
-"""What a user writes of several cameras that see one animal: groups of views, whose keypoints are placed in space."""
+"""What a user writes of groups of views: cameras that see one animal, whose keypoints are placed in space."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+"""Units of lengths in a calibration, in mm."""
 VIEWS_FOLDER = "views"
 """In a session's folder: there is a copy of each group's calibration in it."""
 
@@ -15,8 +17,8 @@ class ViewTrackingConfig:
     """Parameters of a group's filter in space."""
 
     speed: float | None = None
-    """Usual speed of a keypoint along x, y and z, mm/s. Without it the model's own, keypoint by keypoint: what
-    it was calibrated to in px, in mm at the place where the cameras look."""
+    """Usual speed of a keypoint along x, y and z, mm/s. Without it the model's own, keypoint by keypoint:
+    what it was calibrated to in px, in mm at the place where the cameras look."""
     tau: str | None = None
     """For how long a velocity lasts, e.g. `100 ms`; without it the model's own."""
     gate: float = 9.21

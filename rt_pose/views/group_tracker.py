@@ -40,8 +40,8 @@ class GroupTracker:
         group
             The group.
         noise
-            By camera, the parameters of its filter in the plane: what its network's covariances and confidences
-            mean.
+            By camera, the parameters of its filter in the plane: what its network's covariances and
+            confidences mean.
         """
         self.group = group
         self.newest: Pose | None = None

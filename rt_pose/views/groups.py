@@ -1,4 +1,4 @@
-"""The groups of views of a run: their calibrations read, checked against its cameras, and brought to their own axes."""
+"""A run's groups of views: calibrations read, checked against its cameras, and brought to the groups' axes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.build import duration_ns
-from rt_pose.config.views import VIEWS_FOLDER, ViewsConfig, ViewTrackingConfig, copy_name
+from rt_pose.config.views import UNITS_MM, VIEWS_FOLDER, ViewsConfig, ViewTrackingConfig, copy_name
 from rt_pose.errors import ErrorCollector, UserError
 from rt_pose.package import TrackingSpec
 from rt_pose.types import CameraInfo, FloatArray, ViewCameraInfo, ViewsInfo
@@ -27,8 +27,6 @@ from rt_pose.views.group_tracker import GroupTracker
 from rt_pose.views.live import ViewGroup
 from rt_pose.views.view_poses import cameras_of
 
-UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
-"""Units of lengths in a calibration, in mm."""
 UNIT = "mm"
 """Of everything that comes of a group."""
 LEAST_ANGLE_DEG = 3.0
@@ -224,8 +222,8 @@ def _mm_per_px(cameras: Sequence[CalibratedCamera], where: str) -> list[float]:
                 float(depth / camera.focal.mean()) for depth, camera in zip(depths, cameras, strict=True)
             ]
     raise UserError(
-        f"{where}: the axes of its cameras do not meet before them, so how fast keypoints move in mm does not "
-        "follow from the model; add `tracking: {speed: 200}`, their usual speed in mm/s"
+        f"{where}: the axes of its cameras do not meet before them, so how fast keypoints move in mm does "
+        "not follow from the model; add `tracking: {speed: 200}`, their usual speed in mm/s"
     )
 
 
@@ -243,8 +241,8 @@ def _on_sensor(
     part = f" from ({x}, {y}) of its sensor" if x or y else ""
     raise UserError(
         f"{where}: camera '{camera.name}' sends frames of {info.width}x{info.height} px{part}, it was "
-        f"calibrated with frames of {width}x{height} ({calibration}); calibrate it with the frames that the run "
-        "takes, `rt-pose rig calibrate-cameras`"
+        f"calibrated with frames of {width}x{height} ({calibration}); calibrate it with the frames that the "
+        "run takes, `rt-pose rig calibrate-cameras`"
     )
 
 

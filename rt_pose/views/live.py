@@ -1,9 +1,9 @@
 """A group of views in a run: what its cameras see, in the order in which it comes, becomes tracks in space.
 
 Views come late and out of order: exposures at the same time reach the loop one after the other, and a slow
-network or cable delays one camera more than another. An observation that is older than the newest, but not by
-more than `late`, is put in its place: the filter goes back to its state before the newer ones and takes them in
-again. What is older still is counted and not used. No view is waited for.
+network or cable delays one camera more than another. An observation that is older than the newest, but not
+by more than `late`, is put in its place: the filter goes back to its state before the newer ones and takes
+them in again. What is older still is counted and not used. No view is waited for.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Whether the cameras of a group still stand where they were calibrated, by what they see while a run goes on.
+"""Whether the cameras of a group still stand where they were calibrated, by what they see during a run.
 
-Where a camera sees keypoints is compared with where the group's tracks lie on its image. Noise averages out; a
-camera that has been moved is off in one direction all the time, and where there are others that agree, they
-outvote it. Each 10 s of scene time the mean of every camera is taken. It is off where that is longer than twice
-the noise that keypoints are expected to have (`rt_pose.views.check`) and than half of the largest one, twice
-in a row. Cameras that see keypoints of which no track comes are told as well.
+Where a camera sees keypoints is compared with where the group's tracks lie on its image. Noise averages out;
+a camera that has been moved is off in one direction all the time, and where there are others that agree, they
+outvote it. Each 10 s of scene time the mean of every camera is taken. It is off where that is longer than
+twice the noise that keypoints are expected to have (`rt_pose.views.check`) and than half of the largest one,
+twice in a row. Cameras that see keypoints of which no track comes are told as well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a group of views notes of each observation besides the filter's own update, compiled.
 
-Where several cameras see K keypoints: when each last saw one within its gate, how confident its network was, and
-how far from the track, on the camera's image, it was seen.
+Where several cameras see K keypoints: when each last saw one within its gate, how confident its network was,
+and how far from the track, on the camera's image, it was seen.
 """
 
 from __future__ import annotations

@@ -38,26 +38,33 @@ def test_cameras_are_a_list_or_have_other_names_in_the_calibration() -> None:
     assert built.views["b"].camera_names == {"back": "cam_0", "top": "cam_2"}
 
 
+BOTH = ["back", "side"]
+
+
 @pytest.mark.parametrize(
     ("group", "expected"),
     [
-        (ViewsConfig("c", ["back", "sid"]), "views.arena.cameras[1]: there is no camera 'sid', did you mean 'side'?"),
-        (ViewsConfig("c", ["back"]), "views.arena.cameras: expected two cameras or more, got 1"),
-        (ViewsConfig("c", ["back", "back"]), "views.arena.cameras[1]: camera 'back' is named twice"),
-        (ViewsConfig("c", {"back": "a", "side": "a"}), "views.arena.cameras.back: two cameras are 'a' of"),
-        (ViewsConfig("c", ["back", "side"], late="2 s"), "views.arena.late: expected 0 ms to 1 s, got '2 s'"),
-        (ViewsConfig("c", ["back", "side"], unit="px"), "views.arena.unit: expected mm, cm or m, got 'px'"),
-        (ViewsConfig("c", ["back", "side"], up=[0, 1]), "views.arena.up: expected three numbers, [x, y, z]"),
-        (ViewsConfig("c", ["back", "side"], up=[0, 0, 0]), "views.arena.up: expected a direction, got [0, 0, 0]"),
-        (ViewsConfig("c", ["back", "side"], ahead=[1, 0, 0]), "views.arena.ahead: it turns the axes about `up`"),
+        (ViewsConfig("c", ["back", "sid"]), "cameras[1]: there is no camera 'sid', did you mean 'side'?"),
+        (ViewsConfig("c", ["back"]), "cameras: expected two cameras or more, got 1"),
+        (ViewsConfig("c", ["back", "back"]), "cameras[1]: camera 'back' is named twice"),
+        (ViewsConfig("c", {"back": "a", "side": "a"}), "cameras.back: two cameras are 'a' of"),
+        (ViewsConfig("c", BOTH, late="2 s"), "late: expected 0 ms to 1 s, got '2 s'"),
+        (ViewsConfig("c", BOTH, unit="px"), "unit: expected mm, cm or m, got 'px'"),
+        (ViewsConfig("c", BOTH, up=[0, 1]), "up: expected three numbers, [x, y, z]"),
+        (ViewsConfig("c", BOTH, up=[0, 0, 0]), "up: expected a direction, got [0, 0, 0]"),
+        (ViewsConfig("c", BOTH, ahead=[1, 0, 0]), "ahead: it turns the axes about `up`"),
         (
-            ViewsConfig("c", ["back", "side"], tracking=ViewTrackingConfig(speed=0.0, gate=-1.0, lost="0 ms")),
-            "views.arena.tracking.speed: expected more than 0 mm/s, got 0.0",
+            ViewsConfig("c", BOTH, tracking=ViewTrackingConfig(speed=0.0)),
+            "tracking.speed: expected more than 0 mm/s, got 0.0",
+        ),
+        (
+            ViewsConfig("c", BOTH, tracking=ViewTrackingConfig(lost="0 ms")),
+            "tracking.lost: expected 1 ms to 60 s, got '0 ms'",
         ),
     ],
-)  # fmt: skip
+)
 def test_each_mistake_is_told_with_its_place(group: ViewsConfig, expected: str) -> None:
-    assert any(expected in line for line in problems(config_of(arena=group)))
+    assert any(f"views.arena.{expected}" in line for line in problems(config_of(arena=group)))
 
 
 def test_a_group_has_a_name_of_its_own_and_one_animal() -> None:
@@ -71,7 +78,8 @@ def test_a_group_has_a_name_of_its_own_and_one_animal() -> None:
         assert any(expected in line for line in told), expected
     config = config_of(arena=group)
     config.individuals = 2
-    assert any("one animal is placed in space, the configuration has 2 individuals" in p for p in problems(config))
+    told = problems(config)
+    assert any("one animal is placed in space, the configuration has 2 individuals" in line for line in told)
 
 
 def test_a_calibration_beside_the_configuration_is_found(tmp_path: Path) -> None:

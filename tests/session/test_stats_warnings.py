@@ -22,11 +22,11 @@ def warnings_after(*all_stats: dict[str, Any]) -> list[list[str]]:
 
 def test_a_camera_that_was_moved_is_told_once_and_when_it_is_right_again() -> None:
     right: dict[str, Any] = {"views": {"arena": {"wrong": [], "why": ""}}}
-    off: dict[str, Any] = {"views": {"arena": {"wrong": ["side"], "why": "camera side sees keypoints 9 px off"}}}
+    off: dict[str, Any] = {"views": {"arena": {"wrong": ["side"], "why": "camera side is off"}}}
     first, second, third, fourth = warnings_after(right, off, off, right)
     assert (first, third) == ([], [])
     assert len(second) == 1
-    assert second[0].startswith("views 'arena': camera side sees keypoints 9 px off; decisions go on")
+    assert second[0].startswith("views 'arena': camera side is off; decisions go on")
     assert fourth == ["views 'arena': its cameras agree again"]
 
 

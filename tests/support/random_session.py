@@ -20,6 +20,7 @@ from rt_pose.clock import NS_PER_MS, FakeClock
 from rt_pose.config.build import to_plain
 from rt_pose.config.rules import ActionConfig, BlockConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import CameraConfig, LimitsConfig, OutputConfig, PublishConfig, RunConfig
+from rt_pose.config.views import VIEWS_FOLDER, copy_name
 from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.inference.decode import Keypoints
@@ -33,6 +34,7 @@ from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.publish import Publisher
+from rt_pose.loop.view_groups import GroupReporter, ViewGroups, group_paths
 from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.package import DriftSpec, InputSpec, TrackingSpec
 from rt_pose.records import ArrayData, CapturedFrame, Record, Truth, topic_of
@@ -41,6 +43,7 @@ from rt_pose.rules.semantics import CURRENT
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.log_file import LOG_NAME, LogWriter
 from rt_pose.types import CameraInfo, Frame, FrameStamps
+from rt_pose.views.groups import CalibratedGroup, calibrated_groups
 
 rigs.register()
 
@@ -80,6 +83,8 @@ class DrawnKeypoints:
         """(K, 2) px: where the keypoints of the last frame truly were."""
         self._at = self._random.uniform(40, 200, (len(KEYPOINTS), 2))
         self._velocity = self._random.normal(0, 4, self._at.shape)
+        self.by_camera: dict[str, DrawnKeypoints] = {}
+        """In the place of the networks of cameras that have their own."""
 
     def preprocess_all(self, images: Any, windows: Any) -> Any:
         return images
@@ -248,6 +253,7 @@ def write_random_session(
         "outputs": {o.name: msgspec.to_builtins(o) for o, _ in opened},
         "budget_ms": config.budget_ms,
     }
+    groups = place_views(path, config, cameras, info) if config.views else {}
     (path / "session.json").write_text(json.dumps(info))
     sink = LogSink(path / LOG_NAME)
     rules = RuleSet.of(config, KEYPOINTS, {o.name: o.delay_ms for o, _ in opened})
@@ -258,26 +264,39 @@ def write_random_session(
         tracking(),
         drift={} if drift is None else dict.fromkeys(config.cameras, drift),
         individuals=config.individual_count,
+        groups=len(groups),
+        own={name: (one, tracking()) for name, one in keypoints.by_camera.items()},  # type: ignore[misc]
     )
+    commands = Commands(rules.rules, actuators, publisher, clock)
     stages = Stages(
         LatestFrames([c.name for c in cameras]),
         [],
         keypoints,  # type: ignore[arg-type]
         paths,
-        Commands(rules.rules, actuators, publisher, clock),
+        commands,
         FrameReporter(publisher, sink, [], LatencyLedger(config.budget_ms), clock),
+        ViewGroups(
+            group_paths(groups, rules, lambda _: tracking(), len(cameras)),
+            commands,
+            GroupReporter(publisher, sink, clock, config.budget_ms, 2 * NS_PER_MS),
+            clock,
+        )
+        if groups
+        else None,
     )
     channels = Channels(deque(), actuators, publisher, sink, Heartbeat(), EdgeInbox([], clock))
     loop = ClosedLoop(stages, channels, rules, clock)
     try:
         if config.armed_at_start:
             loop.apply(Order("arm", origin="configuration"))
-        for taken in random_frames(random, clock, list(config.cameras), frames, calm):
+        drawn = random_frames(random, clock, list(config.cameras), frames, calm)
+        for turn in in_turns(random, drawn) if groups else ([taken] for taken in drawn):
             if not calm and random.random() < 0.03:
                 loop.apply(orders(random))
-            loop.step(taken)
-            for record in captured(taken, keypoints.truth):
-                sink.send(record)
+            loop.step(*turn)
+            for taken in turn:
+                for record in captured(taken, keypoints.truth):
+                    sink.send(record)
         actuators.stop()  # what waits is answered, as at every run's end
         loop.finish()
     finally:
@@ -285,6 +304,30 @@ def write_random_session(
         publisher.close()
         sink.close()
     return config
+
+
+def place_views(
+    path: Path, config: RunConfig, cameras: list[CameraInfo], info: dict[str, Any]
+) -> dict[str, CalibratedGroup]:
+    """The groups of views, with the copies of their calibrations and their description in the session."""
+    noise = {camera.name: tracking() for camera in cameras}
+    groups = calibrated_groups(config.views, {c.name: c for c in cameras}, KEYPOINTS, noise)
+    info["views"] = {name: msgspec.to_builtins(group.info) for name, group in groups.items()}
+    (path / VIEWS_FOLDER).mkdir()
+    for name, group in groups.items():
+        (path / VIEWS_FOLDER / copy_name(name)).write_bytes(group.content)
+    return groups
+
+
+def in_turns(random: np.random.Generator, frames: Iterator[TakenFrame]) -> Iterator[list[TakenFrame]]:
+    """Frames of several cameras together, now and then, at most one of each."""
+    turn: list[TakenFrame] = []
+    for taken in frames:
+        if turn and (random.random() < 0.5 or any(taken.frame.camera == t.frame.camera for t in turn)):
+            yield turn
+            turn = []
+        turn.append(taken)
+    yield turn
 
 
 def captured(taken: TakenFrame, truth: np.ndarray) -> tuple[CapturedFrame, Truth]:

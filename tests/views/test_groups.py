@@ -1,4 +1,4 @@
-"""A group's calibration: its own axes and mm, what is refused of it, and how fast keypoints are taken to move."""
+"""A group's calibration: its axes and mm, what is refused of it, and how fast keypoints are taken to move."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ def test_what_is_not_of_the_runs_cameras_is_refused_by_name(
     assert "has no camera 'd'" in refused(ViewsConfig(file, {"a": "a", "b": "d"}))
     copied = [cameras[0], dataclasses.replace(cameras[0], name="b"), cameras[2]]
     write_calibration(tmp_path / "copied.toml", copied, 0.5)
-    assert "cameras 'a' and 'b' stand at the same place" in refused(ViewsConfig(str(tmp_path / "copied.toml"), ["a", "b"]))
+    copies = ViewsConfig(str(tmp_path / "copied.toml"), ["a", "b"])
+    assert "cameras 'a' and 'b' stand at the same place" in refused(copies)
     upright = ViewsConfig(file, ["a", "b"], up=[0.0, 0.0, 1.0], ahead=[0.0, 0.0, 2.0])
     assert "views.arena.ahead: [0.0, 0.0, 2.0] points along `up`" in refused(upright)
 
@@ -114,7 +115,7 @@ def test_speed_is_the_models_at_the_place_where_the_cameras_look(cameras: list[C
     spec = tracking_spec(ViewTrackingConfig(), cameras, noise, "views.arena")
     # The rig looks at the origin; a pixel there is distance / focal length.
     scale2 = np.mean([(c.translation[2] / c.focal.mean()) ** 2 for c in cameras])
-    np.testing.assert_allclose(spec.q, np.array(NOISE.q_px2_s3) * scale2, rtol=0.1)
+    np.testing.assert_allclose(spec.q, np.array(NOISE.q_px2_s3) * scale2, rtol=0.2)
     assert spec.tau_s.tolist() == NOISE.tau_s
     chosen = tracking_spec(ViewTrackingConfig(speed=100.0, tau="500 ms", lost="1 s"), cameras, noise, "")
     np.testing.assert_allclose(chosen.q * chosen.tau_s / 2, 100.0**2)

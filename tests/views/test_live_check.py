@@ -13,6 +13,7 @@ from rt_pose.types import FloatArray
 from rt_pose.views.camera import CalibratedCamera
 from rt_pose.views.filter3d import TrackingSpec3D
 from rt_pose.views.live import ViewGroup
+from rt_pose.views.live_compiled import OFF_X
 
 MS, SECONDS, RATE, K = 1_000_000, 32, 20, 5
 Q, TAU = 4e4, 0.2
@@ -27,7 +28,9 @@ def cameras() -> list[CalibratedCamera]:
 def xy(cameras: list[CalibratedCamera]) -> FloatArray:
     """(V, F, K, 2) px, as the true cameras see them."""
     random = np.random.default_rng(12)
-    return seen(cameras, moving(random, SECONDS * RATE, K, 1 / RATE, Q, TAU), 2.0, random)
+    there = moving(random, 2 * RATE, K, 1 / RATE, Q, TAU)
+    places = np.concatenate([there, there[::-1]] * (SECONDS // 4))
+    return seen(cameras, places, 2.0, random)
 
 
 def panned(camera: CalibratedCamera, degrees: float) -> CalibratedCamera:
@@ -79,12 +82,12 @@ def test_it_takes_two_blocks_and_ends_with_one_that_is_right(
     cameras: list[CalibratedCamera], xy: FloatArray
 ) -> None:
     group = watch(cameras, xy[:, :1])
-    check, off = group.check, np.array([100.0, 100.0, 100.0 * check.limits_px[1], 0.0])
+    check = group.check
     found = []
     for block in range(1, 5):
         check.sums[:, :2] = 100.0
         if block < 3:
-            check.sums[1] = 2.0 * off
+            check.sums[1, OFF_X] = 200.0 * check.limits_px[1]
         changed = check.advance(block * 10_000 * MS + MS)
         found.append((changed, check.finding.cameras))
     assert found == [(False, []), (True, ["b"]), (True, []), (False, [])]

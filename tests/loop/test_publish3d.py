@@ -1,0 +1,98 @@
+"""A group's track in space on the wire, in msgpack and in JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import zmq
+from support.patience import PATIENCE_S
+
+from rt_pose.clock import FakeClock
+from rt_pose.loop.publish import Publisher, WireFormat
+from rt_pose.loop.publish3d import FIELDS_3D, GroupPublisher, group_header
+from rt_pose.types import FrameStamps, StageStamps, Track3D
+
+NAN = float("nan")
+STAMPS = FrameStamps(index=7, t_exposure_ns=1_000_000, t_arrival_ns=2_000_000, t_scene_ns=900)
+STAGES = StageStamps(t_judged_ns=3_000_000, t_decided_ns=4_000_000)
+
+
+def a_track() -> Track3D:
+    """Two keypoints, the second one lost; element i, j of a covariance is 10 i + j."""
+    cov = np.tile(10.0 * np.arange(6)[:, None] + np.arange(6), (2, 1, 1))
+    cov[1] = NAN
+    return Track3D(
+        900,
+        np.array([[1.5, 2.5, 3.5], [NAN] * 3]),
+        np.array([[4.0, 5.0, 6.0], [NAN] * 3]),
+        cov,
+        np.array([0.0, NAN]),
+        np.array([False, True]),
+        np.array([3, 0]),
+        np.array([0.9, 0.0]),
+    )
+
+
+def received(format: WireFormat) -> list[bytes]:
+    """The parts of a message."""
+    publisher = Publisher("tcp://127.0.0.1:*", "session-1", FakeClock(5_000_000), format=format)
+    with zmq.Context.instance().socket(zmq.SUB) as subscriber:
+        subscriber.setsockopt(zmq.SUBSCRIBE, b"pose3d/arena/")
+        subscriber.setsockopt(zmq.RCVTIMEO, round(1000 * PATIENCE_S))
+        subscriber.connect(publisher.address)
+        header = group_header("side", STAMPS, STAGES, 5_000_000, 2.0, 4, {"back": None, "side": 1.5})
+        sender = GroupPublisher(publisher, "arena", 2)
+        while not subscriber.poll(10):  # until the subscription has arrived
+            sender.publish("pose3d", a_track(), header)
+        parts = subscriber.recv_multipart()
+    publisher.close()
+    return parts
+
+
+def check(header: dict[str, Any]) -> None:
+    wanted = {
+        "group": "arena",
+        "camera": "side",
+        "frame": 7,
+        "t_exposure_ns": 1_000_000,
+        "t_scene_ns": 900,
+        "t_valid_ns": 900,
+        "age_ns": 4_000_000,
+        "deadline_met": False,
+        "late": 4,
+        "lost": [[False, True]],
+        "views": [[3, 0]],
+        "error_px": {"back": None, "side": 1.5},
+        "shape": [1, 2, 13],
+        "fields": FIELDS_3D,
+        "latency_ms": {"exposure_to_decision": 3.0},
+    }
+    assert {key: header[key] for key in wanted} == wanted
+    assert (header["v"], header["session"]) == (1, "session-1")
+
+
+SHOWN = [1.5, 2.5, 3.5, 0.9, 0.0, 1.0, 2.0, 11.0, 12.0, 22.0, 4.0, 5.0, 6.0]
+"""x y z, p, the upper triangle of the position's covariance, velocity."""
+
+
+def test_a_track_in_space_carries_its_values_its_views_and_its_times() -> None:
+    topic, raw, buffer = received("msgpack")
+    assert topic == b"pose3d/arena/"
+    header = msgspec.msgpack.decode(raw)
+    check(header)
+    values = np.frombuffer(buffer, "<f4").reshape(header["shape"])
+    np.testing.assert_allclose(values[0, 0], SHOWN)
+    assert np.isnan(values[0, 1, :3]).all()
+    assert values[0, 1, 3] == 0.0
+
+
+def test_in_json_the_values_stand_in_the_header() -> None:
+    topic, raw = received("json")
+    header = json.loads(raw)
+    check(header)
+    assert header["data"][0][0] == pytest.approx(SHOWN)
+    assert header["data"][0][1][:4] == [None, None, None, 0.0]
