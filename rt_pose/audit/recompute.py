@@ -14,7 +14,6 @@ import msgspec
 from rt_pose.config.build import build
 from rt_pose.config.check import MOST_INDIVIDUALS
 from rt_pose.config.schema import RunConfig
-from rt_pose.config.views import VIEWS_FOLDER, copy_name
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
 from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import NotComparableError, UserError
@@ -32,8 +31,8 @@ from rt_pose.types import Command, Edge, Event, Pose, Track, Track3D, confidence
 
 if TYPE_CHECKING:
     from rt_pose.decisions.decide import Rule
+    from rt_pose.views.camera import CalibratedCamera
     from rt_pose.views.group_tracker import GroupTracker, GroupTurn
-    from rt_pose.views.groups import CalibratedGroup
 
 WITHOUT_EFFECT = ("start", "stop")
 """Orders that change no decision."""
@@ -59,8 +58,8 @@ class ReplaySetup:
     """By camera, of those whose poses were compared with the calibration recordings."""
     frame_px: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By camera, width and height of its frames; what several individuals are tracked in."""
-    views: dict[str, CalibratedGroup] = field(default_factory=dict)
-    """Groups of views, with the session's own copies of their calibrations."""
+    views: dict[str, list[CalibratedCamera]] = field(default_factory=dict)
+    """By group of views, its cameras as the session describes them."""
 
     @classmethod
     def of(cls, session: Session) -> ReplaySetup:
@@ -108,7 +107,7 @@ class ReplaySetup:
             origins=info.prior_origins,
             drift=_drift_specs(session),
             frame_px={name: (camera.width, camera.height) for name, camera in info.cameras.items()},
-            views=_read_views(session, config, spec, own),
+            views=_read_views(session, config),
         )
 
     def tracking_of(self, camera: str) -> TrackingSpec:
@@ -159,33 +158,27 @@ class ReplaySetup:
         """
         from rt_pose.views.groups import make_group
 
-        group = self.views[name]
-        noise = {camera.name: self.tracking_of(camera.name) for camera in group.cameras}
-        return make_group(name, group, noise)
+        cameras = self.views[name]
+        noise = {camera.name: self.tracking_of(camera.name) for camera in cameras}
+        return make_group(name, self.config.views[name], cameras, noise)
 
 
-def _read_views(
-    session: Session, config: RunConfig, spec: TrackingSpec, own: dict[str, TrackingSpec]
-) -> dict[str, CalibratedGroup]:
-    """The groups of views of a session; UserError where a calibration is not the one that it ran with."""
+def _read_views(session: Session, config: RunConfig) -> dict[str, list[CalibratedCamera]]:
+    """The cameras of each group of views; UserError where a session does not describe them."""
     if not config.views:
         return {}
-    from rt_pose.views.groups import calibrated_groups
+    from rt_pose.views.described import described_cameras
 
-    info = session.info
-    unknown = sorted({name for group in config.views.values() for name in group.cameras} - set(info.cameras))
-    if unknown or config.views.keys() != info.views.keys():
-        raise UserError(
-            f"session {session.path}: {INFO_NAME} does not describe all groups of views of its configuration"
-        )
-    noise = {name: own.get(name, spec) for name in info.cameras}
-    found = calibrated_groups(config.views, info.cameras, info.package.keypoints, noise, session.path)
-    for name, group in found.items():
-        if group.info.calibration_sha256 != info.views[name].calibration_sha256:
+    found = {}
+    for name, group in config.views.items():
+        info = session.info.views.get(name)
+        cameras = {} if info is None else described_cameras(info)
+        if cameras.keys() != group.camera_names.keys() or not cameras.keys() <= session.info.cameras.keys():
             raise UserError(
-                f"session {session.path}: {VIEWS_FOLDER}/{copy_name(name)} is not the calibration that the "
-                "session ran with: its hash is another one than in session.json"
+                f"session {session.path}: {INFO_NAME} does not describe the cameras of views '{name}' as its "
+                "configuration has them"
             )
+        found[name] = [cameras[camera] for camera in group.camera_names]
     return found
 
 
@@ -382,18 +375,13 @@ class DecisionReplay:
         Raises
         ------
         UserError
-            Where the session describes no such group, or its observations are no others' than its cameras'.
+            Where the session describes no such group.
         """
         tracker, wanted = self._groups.get(taken.group), {*taken.used, *taken.late}
         if tracker is None:
             raise UserError(f"input {taken.seq}: the session describes no group of views '{taken.group}'")
         poses = [item for item in self._poses.values() if item[0] in wanted and item[1].camera in tracker]
-        if len(poses) != len(wanted):
-            raise UserError(
-                f"input {taken.seq}: views '{taken.group}' took in observations {sorted(wanted)}, which are "
-                "not the newest of its cameras"
-            )
-        turn = tracker.step(poses)
+        turn = tracker.step(poses)  # of those that are there: a log may lack some
         if not turn.used:
             return RecomputedGroup(turn, None, [], [])
         group, decider = tracker.group, self._group_deciders[taken.group]

@@ -23,7 +23,6 @@ from rt_pose.loop.publish3d import GroupPublisher, group_header
 from rt_pose.records import (
     AckRecord,
     EventRecord,
-    GroupRecord,
     Observation,
     Record,
     StatsRecord,
@@ -31,6 +30,7 @@ from rt_pose.records import (
     TrackRecord,
 )
 from rt_pose.rules.keypoint_name import individual_names
+from rt_pose.session.group_tracks import group_tracks
 from rt_pose.session.read import Session
 from rt_pose.types import Individuals, Pose, Track, Track3D
 
@@ -96,7 +96,7 @@ def _send_all(
     publisher.individuals = _names(session)
     begun_ns, first_ns, next_meta_ns = clock.now_ns() + FIRST_WAIT_NS, records[0].t_ns, 0
     seen = {observation.seq: observation for observation in session.observations}
-    groups = _Groups(session, publisher, seen)
+    groups = _Groups(session, publisher)
     for record in records:
         due_ns = begun_ns + round((record.t_ns - first_ns) / speed)
         while True:
@@ -142,48 +142,33 @@ def _send(
 class _Groups:
     """Tracks of groups of views, published once more."""
 
-    def __init__(self, session: Session, publisher: Publisher, seen: dict[int, Observation]) -> None:
-        """Sort what belongs together: `seen` are the observations by their numbers."""
-        self._infos, self._budget_ms, self._seen = session.info.views, session.info.budget_ms, seen
-        self._taken = {record.seq: record for record in session.groups}
+    def __init__(self, session: Session, publisher: Publisher) -> None:
+        self._infos, self._budget_ms = session.info.views, session.info.budget_ms
+        self._turns = {one.turn.seq: one for name in self._infos for one in group_tracks(session, name)}
         self._publishers = {
             name: GroupPublisher(publisher, name, len(info.keypoints)) for name, info in self._infos.items()
         }
-        self._late = dict.fromkeys(self._infos, 0)
-        self._newest: dict[str, Observation] = {}
+        self._late: dict[int, int] = {}
+        """By a turn's number, how many observations of its group were too old by then."""
+        for name in self._infos:
+            late = 0
+            for turn in (one for one in session.groups if one.group == name):
+                late += len(turn.late)
+                self._late[turn.seq] = late
 
     def send(self, record: Track3DRecord) -> int:
         """Publish a track; 0 where the log lacks what belongs to it."""
-        taken, info = self._taken.get(record.seq), self._infos.get(record.group)
-        if taken is None or info is None or taken.stages is None:
+        one, info = self._turns.get(record.seq), self._infos.get(record.group)
+        if one is None or info is None or one.turn.stages is None:
             return 0
-        newest = self._newest_of(taken)
-        if newest is None or record.xyz.shape != [len(info.keypoints), 3]:
+        if record.xyz.shape != [len(info.keypoints), 3]:
             return 0
-        self._late[record.group] += len(taken.late)
-        stages, stamps = taken.stages, newest.stamps
-        header = group_header(
-            newest.camera,
-            stamps,
-            stages,
-            stages.t_published_ns,
-            self._budget_ms,
-            self._late[record.group],
-            dict(zip(info.cameras, record.error_px, strict=False)),
-        )
+        errors = dict(zip(info.cameras, record.error_px, strict=False))
+        stages, newest, late = one.turn.stages, one.newest, self._late[record.seq]
+        at_ns = stages.t_published_ns
+        header = group_header(newest.camera, newest.stamps, stages, at_ns, self._budget_ms, late, errors)
         self._publishers[record.group].publish("pose3d", _track3d(record), header)
         return 1
-
-    def _newest_of(self, taken: GroupRecord) -> Observation | None:
-        for seq in taken.used:
-            item, newest = self._seen.get(seq), self._newest.get(taken.group)
-            if item is not None and (
-                newest is None
-                or item.stamps.epoch != newest.stamps.epoch
-                or item.stamps.t_scene_ns >= newest.stamps.t_scene_ns
-            ):
-                self._newest[taken.group] = item
-        return self._newest.get(taken.group)
 
 
 def _track3d(record: Track3DRecord) -> Track3D:

@@ -13,12 +13,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from rt_pose.audit.recompute import ReplaySetup
-from rt_pose.config.build import build, convert, duration_ns, to_plain
+from rt_pose.config.build import build, convert, to_plain
 from rt_pose.config.check import check_run
 from rt_pose.config.files import parse_value
 from rt_pose.config.schema import RunConfig
@@ -26,10 +26,6 @@ from rt_pose.config.source import Source
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import TrackingSpec
 from rt_pose.package.manifest_check import tracking_faults
-
-if TYPE_CHECKING:
-    from rt_pose.views.groups import CalibratedGroup
-
 MADE_INPUTS = (
     *("cameras", "model", "engine", "publish", "record", "frames"),
     *("seconds", "start_on", "armed_at_start", "metadata"),
@@ -97,31 +93,23 @@ def apply_settings(setup: ReplaySetup, settings: Sequence[str]) -> tuple[ReplayS
     own_tracking = {camera: _tracking(its["tracking"], keypoints) for camera, its in own.items()}
     changed = build(RunConfig, {**config, **tree}, "--set")
     check_run(changed)
+    _refuse_other_views(setup.config, changed)
     made = dataclasses.replace(
         setup,
         config=changed,
         tracking=tracking,
         own_tracking=own_tracking,
         delays_ms=delays_ms,
-        views=_views(setup, changed),
     )
     return made, changes
 
 
-def _views(setup: ReplaySetup, changed: RunConfig) -> dict[str, CalibratedGroup]:
-    """The groups of views with what is changed of them; UserError where it is more than can be."""
-    for name in setup.views:
-        before, after = setup.config.views[name], changed.views[name]
-        if dataclasses.replace(after, late=before.late, tracking=before.tracking) != before:
+def _refuse_other_views(before: RunConfig, after: RunConfig) -> None:
+    """UserError where more is changed of a group of views than its filter: the rest made its cameras."""
+    for name, group in before.views.items():
+        other = after.views.get(name)
+        if other is None or dataclasses.replace(other, late=group.late, tracking=group.tracking) != group:
             raise UserError(f"--set views.{name}: only `late` and `tracking` can be changed")
-    return {
-        name: dataclasses.replace(
-            group,
-            late_ns=duration_ns(changed.views[name].late, f"--set views.{name}.late"),
-            tracking=changed.views[name].tracking,
-        )
-        for name, group in setup.views.items()
-    }
 
 
 def _of_camera(camera: str, change: Change) -> Change:

@@ -15,6 +15,7 @@ import msgspec
 
 from rt_pose.audit.log_chain import read_chain
 from rt_pose.audit.replay import replay_session
+from rt_pose.config.views import VIEWS_FOLDER, copy_name
 from rt_pose.errors import ExitCode, NotComparableError, UnknownVersionError, UserError
 from rt_pose.package import read_manifest, read_package
 from rt_pose.session.log_file import LOG_NAME
@@ -146,6 +147,7 @@ def verify_session(
     if info is not None:
         if seal is not None:
             found.run("description", _judge_description, info, seal, found)
+        found.run("calibrations", _judge_calibrations, path, info, found)
         if replays:
             _judge_models(path, info, found, deposited)
             found.run("replay", _judge_replay, path, found, deposited)
@@ -223,6 +225,18 @@ def _judge_description(info: SessionInfo, seal: Seal, found: Verification) -> No
     ):
         if sealed != named:
             found.fails.append(f"{what}: '{named}' is described, '{sealed}' was sealed")
+
+
+def _judge_calibrations(path: Path, info: SessionInfo, found: Verification) -> None:
+    """The copies of the calibrations of groups of views, by the hashes of the description."""
+    for name, group in info.views.items():
+        file, what = path / VIEWS_FOLDER / copy_name(name), f"calibration of views '{name}'"
+        if not file.is_file():
+            found.open.append(f"{what}: its copy is not there")
+        elif hash_file(file).sha256 != group.calibration_sha256:
+            found.fails.append(f"{what}: not the one that the run read")
+        else:
+            found.holds.append(f"{what}: the one that the run read")
 
 
 def _judge_models(path: Path, info: SessionInfo, found: Verification, deposited: bool) -> None:

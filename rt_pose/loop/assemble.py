@@ -372,7 +372,7 @@ def _view_groups(
     from rt_pose.loop.view_groups import GroupReporter, ViewGroups, group_paths
     from rt_pose.views.live import precompile
 
-    paths = group_paths(opened.views, opened.rules, opened.tracking_of, len(opened.cameras))
+    paths = group_paths(opened.config, opened.views, opened.rules, opened.tracking_of, len(opened.cameras))
     for path in paths:
         precompile(path.tracker.group)
     budget_ms = opened.config.budget_ms

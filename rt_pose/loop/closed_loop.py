@@ -16,6 +16,7 @@ where nobody takes them, and every refusal is counted.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -142,13 +143,13 @@ class ClosedLoop:
         self._latest, self._reporter = stages.latest, stages.reporter
         self._orders, self._edges, self._actuators = channels.orders, channels.edges, channels.actuators
         self._publisher, self._sink = channels.publisher, channels.sink
-        self._group_s = group_s
         self._first_frames = first_frames or FirstFrames([], 0)
         self.silence = silence or SilenceMonitor([], {}, self._latest, self._sink)
-        self._arming_refusal = arming_refusal
+        self._group_s, self._arming_refusal = group_s, arming_refusal
         self._started = True
         self._end_reason = self._failure = ""
-        self._seq = 0
+        self._numbers = itertools.count(1)
+        """Sequence numbers of the inputs."""
         self._in_hand: list[TakenFrame] = []
         """Frames that were taken and not gone through: none but while a turn lasts, or has failed."""
 
@@ -217,8 +218,7 @@ class ClosedLoop:
             for estimator, items in by_network.items()
             for frame in self._to_decisions(estimator, items, t_taken_ns)
         ]
-
-        groups = [] if self.groups is None else self.groups.decide(decided, self.armed, self._next_seq)
+        groups = [] if self.groups is None else self.groups.decide(decided, self.armed, self._numbers)
 
         # mark: behind the commands in the outputs' queues
         if self.commands.sync is not None:
@@ -231,11 +231,6 @@ class ClosedLoop:
             self._let_go(frame)
         if self.groups is not None:
             self.groups.report(groups)
-
-    def _next_seq(self) -> int:
-        """The number of the next input."""
-        self._seq += 1
-        return self._seq
 
     def _to_decisions(
         self, estimator: Estimator, taken: list[TakenFrame], t_taken_ns: int
@@ -307,7 +302,7 @@ class ClosedLoop:
         stages.t_decided_ns = now()
 
         # act: in the log's order of inputs, an event's command bears its observation's place
-        seq = self._next_seq()
+        seq = next(self._numbers)
         commands = [self.commands.send(event, rule, seq) for event, rule in decisions]
         return DecidedFrame(taken, path, window, stages, seq, pose, track, decisions, commands)
 
@@ -329,7 +324,7 @@ class ClosedLoop:
         """Log the edges that have come as inputs of the decisions after them, and take them in."""
         for edge in self._edges.take():
             self.lines.take(edge)
-            self._sink.send(EdgeRecord(t_ns=self.clock.now_ns(), seq=self._next_seq(), edge=edge))
+            self._sink.send(EdgeRecord(t_ns=self.clock.now_ns(), seq=next(self._numbers), edge=edge))
 
     def _disarm_for_losses(self) -> None:
         """Disarm where a camera is gone or silent, before any decision that does without it: it stays so
@@ -385,10 +380,8 @@ class ClosedLoop:
 
     def _log_order(self, do: str, args: dict[str, Any], origin: str) -> None:
         """Log what was ordered, and by whom, as an input of the decisions after it."""
-        record = ControlRecord(
-            t_ns=self.clock.now_ns(), seq=self._next_seq(), do=do, args=args, origin=origin
-        )
-        self._sink.send(record)
+        t_ns, seq = self.clock.now_ns(), next(self._numbers)
+        self._sink.send(ControlRecord(t_ns=t_ns, seq=seq, do=do, args=args, origin=origin))
 
     def _arm(self, do: str) -> None:
         self.armed = do == "arm"

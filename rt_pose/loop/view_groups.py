@@ -7,7 +7,7 @@ them, and its rules are judged on it. What it used and when it judged is an inpu
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from rt_pose.clock import Clock
+from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.decide import Decider, Rule, effect_scene_ns
 from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.loop.commands import Commands
@@ -64,6 +65,7 @@ class DecidedGroup:
 
 
 def group_paths(
+    config: RunConfig,
     groups: Mapping[str, CalibratedGroup],
     rules: RuleSet,
     tracking: Callable[[str], TrackingSpec],
@@ -73,8 +75,10 @@ def group_paths(
 
     Parameters
     ----------
+    config
+        The run.
     groups
-        The run's groups, calibrated.
+        Its groups, calibrated.
     rules
         The run's rules.
     tracking
@@ -92,7 +96,8 @@ def group_paths(
     for i, (name, group) in enumerate(groups.items()):
         noise = {camera.name: tracking(camera.name) for camera in group.cameras}
         decider = rules.view_decider(name, cameras + i, count)
-        paths.append(GroupPath(name, make_group(name, group, noise), decider))
+        tracker = make_group(name, config.views[name], group.cameras, noise)
+        paths.append(GroupPath(name, tracker, decider))
     return paths
 
 
@@ -118,7 +123,7 @@ class ViewGroups:
         self._paths, self._commands, self._reporter, self._clock = paths, commands, reporter, clock
 
     def decide(
-        self, frames: Sequence[DecidedFrame], armed: bool, next_seq: Callable[[], int]
+        self, frames: Sequence[DecidedFrame], armed: bool, numbers: Iterator[int]
     ) -> list[DecidedGroup]:
         """Decide on the frames of a turn, and act.
 
@@ -128,8 +133,8 @@ class ViewGroups:
             The turn's, each decided on by its own camera.
         armed
             Whether rules may fire.
-        next_seq
-            Gives the number of the next input.
+        numbers
+            Gives the sequence numbers of inputs.
 
         Returns
         -------
@@ -140,7 +145,7 @@ class ViewGroups:
         for path in self._paths:
             own = [frame for frame in frames if frame.pose.camera in path.tracker]
             if own:
-                decided.append(self._decide(path, own, armed, next_seq()))
+                decided.append(self._decide(path, own, armed, next(numbers)))
         return decided
 
     def _decide(

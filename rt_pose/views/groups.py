@@ -1,4 +1,4 @@
-"""A run's groups of views: calibrations read, checked against its cameras, and brought to the groups' axes."""
+"""A run's groups of views: calibrations read, checked against its cameras, brought to the groups' axes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.build import duration_ns
-from rt_pose.config.views import UNITS_MM, VIEWS_FOLDER, ViewsConfig, ViewTrackingConfig, copy_name
+from rt_pose.config.views import UNITS_MM, ViewsConfig, ViewTrackingConfig
 from rt_pose.errors import ErrorCollector, UserError
 from rt_pose.package import TrackingSpec
 from rt_pose.types import CameraInfo, FloatArray, ViewCameraInfo, ViewsInfo
@@ -42,8 +42,6 @@ class CalibratedGroup:
     """In the order of the configuration, with the names of the run's cameras."""
     content: bytes
     """The calibration file, as it was read."""
-    late_ns: int
-    tracking: ViewTrackingConfig
 
 
 def calibrated_groups(
@@ -51,7 +49,6 @@ def calibrated_groups(
     cameras: Mapping[str, CameraInfo],
     keypoints: Sequence[str],
     noise: Mapping[str, TrackingSpec],
-    folder: Path | None = None,
 ) -> dict[str, CalibratedGroup]:
     """Read the calibrations of a run's groups, and check them against its cameras.
 
@@ -65,8 +62,6 @@ def calibrated_groups(
         Names of the model's keypoints.
     noise
         By camera, the parameters of its filter in the plane.
-    folder
-        Of a session, whose copies of the calibrations are read; None for the files of the configuration.
 
     Returns
     -------
@@ -80,8 +75,7 @@ def calibrated_groups(
     """
     errors, found = ErrorCollector(), {}
     for name, group in config.items():
-        file = Path(group.calibration) if folder is None else folder / VIEWS_FOLDER / copy_name(name)
-        made = errors.run(partial(_calibrated_group, name, group, cameras, keypoints, file))
+        made = errors.run(partial(_calibrated_group, name, group, cameras, keypoints))
         if made is not None:
             found[name] = made
             errors.run(partial(tracking_spec, group.tracking, made.cameras, noise, f"views.{name}"))
@@ -90,10 +84,10 @@ def calibrated_groups(
 
 
 def _calibrated_group(
-    name: str, config: ViewsConfig, cameras: Mapping[str, CameraInfo], keypoints: Sequence[str], file: Path
+    name: str, config: ViewsConfig, cameras: Mapping[str, CameraInfo], keypoints: Sequence[str]
 ) -> CalibratedGroup:
     """The cameras of a group; UserError where the calibration is not of them."""
-    where, names = f"views.{name}", config.camera_names
+    where, names, file = f"views.{name}", config.camera_names, Path(config.calibration)
     calibration = read_calibration(file)
     found = cameras_of(calibration, list(names.values()), f"{where}: calibration {config.calibration}")
     for one, other in combinations(found, 2):
@@ -110,7 +104,6 @@ def _calibrated_group(
     axes = _axes(config, where)
     placed = [_placed(camera, axes, np.array(config.origin), UNITS_MM[config.unit]) for camera in on_sensor]
     content = file.read_bytes()
-    late_ns = duration_ns(config.late, f"{where}.late")
     info = ViewsInfo(
         cameras=list(names),
         keypoints=list(keypoints),
@@ -121,21 +114,25 @@ def _calibrated_group(
         origin=list(config.origin),
         up=config.up,
         ahead=config.ahead,
-        late_ms=late_ns / NS_PER_MS,
+        late_ms=duration_ns(config.late, f"{where}.late") / NS_PER_MS,
         calibrated=[_info(camera) for camera in placed],
     )
-    return CalibratedGroup(info, placed, content, late_ns, config.tracking)
+    return CalibratedGroup(info, placed, content)
 
 
-def make_group(name: str, of: CalibratedGroup, noise: Mapping[str, TrackingSpec]) -> GroupTracker:
+def make_group(
+    name: str, config: ViewsConfig, cameras: Sequence[CalibratedCamera], noise: Mapping[str, TrackingSpec]
+) -> GroupTracker:
     """Make the filter of a group.
 
     Parameters
     ----------
     name
         Of the group.
-    of
-        Its cameras.
+    config
+        What is configured of it.
+    cameras
+        Its cameras, in its axes and in mm.
     noise
         By camera, the parameters of its filter in the plane.
 
@@ -149,8 +146,9 @@ def make_group(name: str, of: CalibratedGroup, noise: Mapping[str, TrackingSpec]
     UserError
         Where the cameras look at no common place, and the speed of keypoints is not configured.
     """
-    spec = tracking_spec(of.tracking, of.cameras, noise, f"views.{name}")
-    return GroupTracker(ViewGroup(name, of.cameras, spec, of.late_ns), noise)
+    spec = tracking_spec(config.tracking, cameras, noise, f"views.{name}")
+    late_ns = duration_ns(config.late, f"views.{name}.late")
+    return GroupTracker(ViewGroup(name, cameras, spec, late_ns), noise)
 
 
 def tracking_spec(

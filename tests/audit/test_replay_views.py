@@ -12,6 +12,7 @@ from support.random_views import DrawnPlaces, views_config
 
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.replay import as_json, format_replay, replay, replay_session
+from rt_pose.audit.verify import verify_session
 from rt_pose.audit.what_if import what_if
 from rt_pose.errors import UserError
 from rt_pose.records import ArrayData
@@ -85,20 +86,23 @@ def test_a_log_that_was_cut_within_a_turn_is_judged_up_to_the_turn_before(sessio
     assert not replay_session(session).differences
 
 
-def test_another_calibration_than_the_sessions_is_refused(sessions: list[Path], tmp_path: Path) -> None:
+def test_a_session_is_replayed_by_its_description_and_its_copies_are_verified(
+    sessions: list[Path], tmp_path: Path
+) -> None:
     copy = tmp_path / "session"
     shutil.copytree(sessions[0], copy)
     file = copy / "views" / "arena.toml"
+    what = "calibration of views 'arena'"
+    assert f"{what}: the one that the run read" in verify_session(copy, replays=False).holds
     file.write_text(file.read_text().replace("400.0", "401.0"))
-    with pytest.raises(UserError, match=r"views/arena.toml is not the calibration that the session ran with"):
-        replay(copy)
+    assert f"{what}: not the one that the run read" in verify_session(copy, replays=False).fails
     file.unlink()
-    with pytest.raises(UserError, match=r"views/arena.toml: no such file"):
-        replay(copy)
+    assert f"{what}: its copy is not there" in verify_session(copy, replays=False).open
+    assert replay(copy).identical
     info = json.loads((copy / "session.json").read_text())
-    info["views"] = {}
+    info["views"]["arena"]["calibrated"].pop()
     (copy / "session.json").write_text(json.dumps(info))
-    with pytest.raises(UserError, match="does not describe all groups of views"):
+    with pytest.raises(UserError, match="does not describe the cameras of views 'arena'"):
         replay(copy)
 
 

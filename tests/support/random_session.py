@@ -276,7 +276,7 @@ def write_random_session(
         commands,
         FrameReporter(publisher, sink, [], LatencyLedger(config.budget_ms), clock),
         ViewGroups(
-            group_paths(groups, rules, lambda _: tracking(), len(cameras)),
+            group_paths(config, groups, rules, lambda _: tracking(), len(cameras)),
             commands,
             GroupReporter(publisher, sink, clock, config.budget_ms, 2 * NS_PER_MS),
             clock,

@@ -38,10 +38,10 @@ def infos(cameras: list[CalibratedCamera], **changes: Any) -> dict[str, CameraIn
 
 
 def group_of(
-    config: ViewsConfig, cameras: list[CalibratedCamera], folder: Path | None = None, **changes: Any
+    config: ViewsConfig, cameras: list[CalibratedCamera], **changes: Any
 ) -> CalibratedGroup:
     found = infos(cameras, **changes)
-    groups = calibrated_groups({"arena": config}, found, ["nose", "tail"], dict.fromkeys(found, NOISE), folder)
+    groups = calibrated_groups({"arena": config}, found, ["nose", "tail"], dict.fromkeys(found, NOISE))
     return groups["arena"]
 
 
@@ -98,16 +98,6 @@ def test_what_is_not_of_the_runs_cameras_is_refused_by_name(
     assert "cameras 'a' and 'b' stand at the same place" in refused(copies)
     upright = ViewsConfig(file, ["a", "b"], up=[0.0, 0.0, 1.0], ahead=[0.0, 0.0, 2.0])
     assert "views.arena.ahead: [0.0, 0.0, 2.0] points along `up`" in refused(upright)
-
-
-def test_a_sessions_copy_is_read_in_place_of_the_file(
-    cameras: list[CalibratedCamera], file: str, tmp_path: Path
-) -> None:
-    (tmp_path / "views").mkdir()
-    (tmp_path / "views" / "arena.toml").write_bytes(Path(file).read_bytes())
-    group = group_of(ViewsConfig("gone.toml", ["a", "b"]), cameras, tmp_path)
-    assert group.info.calibration == "gone.toml"
-    assert group.content == Path(file).read_bytes()
 
 
 def test_speed_is_the_models_at_the_place_where_the_cameras_look(cameras: list[CalibratedCamera]) -> None:

@@ -1,0 +1,65 @@
+"""The tracks in space of a group of cameras, each with the observations that it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rt_pose.clock import NS_PER_MS
+from rt_pose.records import GroupRecord, Observation, Track3DRecord
+from rt_pose.session.read import Session
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTrack:
+    """A turn of a group in which something was placed or carried on."""
+
+    turn: GroupRecord
+    track: Track3DRecord
+    used: list[Observation]
+    """Observations of the turn that were used, in the order in which they were."""
+    newest: Observation
+    """The newest of all used so far: at its exposure the track stands."""
+
+    @property
+    def to_decision_ms(self) -> float | None:
+        """From the exposure of the newest view to the decision, ms; None where one of them is not known."""
+        stages, exposed_ns = self.turn.stages, self.newest.stamps.t_exposure_ns
+        if stages is None or not stages.t_decided_ns or exposed_ns is None:
+            return None
+        return (stages.t_decided_ns - exposed_ns) / NS_PER_MS
+
+
+def group_tracks(session: Session, group: str) -> list[GroupTrack]:
+    """Bring tracks and observations of a group together.
+
+    Parameters
+    ----------
+    session
+        The session.
+    group
+        Name of the group.
+
+    Returns
+    -------
+    list[GroupTrack]
+        In the order of the turns. One whose observations did not reach the log is left out.
+    """
+    observations = {one.seq: one for one in session.observations}
+    tracks = {one.seq: one for one in session.tracks3d if one.group == group}
+    found = []
+    newest: Observation | None = None
+    for turn in sorted((one for one in session.groups if one.group == group), key=lambda one: one.seq):
+        used = [observations[seq] for seq in turn.used if seq in observations]
+        for observation in used:
+            if newest is None or _goes_on(newest, observation):
+                newest = observation
+        track = tracks.get(turn.seq)
+        if track is not None and newest is not None:
+            found.append(GroupTrack(turn, track, used, newest))
+    return found
+
+
+def _goes_on(newest: Observation, observation: Observation) -> bool:
+    """Whether an observation is at or after the newest one, or of a clock that was set anew."""
+    before, stamps = newest.stamps, observation.stamps
+    return stamps.epoch != before.epoch or stamps.t_scene_ns >= before.t_scene_ns
