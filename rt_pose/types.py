@@ -154,6 +154,10 @@ class Track3D:
     """(K,) 0..1, the largest of the networks' just before the newest observation; None outside of a run."""
 
 
+Estimate = Track | Track3D
+"""What rules are judged on: the track of a camera, or that of a group of views."""
+
+
 def confidence_of(pose: Pose, track: Track) -> FloatArray:
     """Get the network's confidence in the keypoints of each row of a track.
 

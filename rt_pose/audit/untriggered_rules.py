@@ -9,18 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from rt_pose.audit.recompute import ReplaySetup, logged_pose
 from rt_pose.clock import NS_PER_MS
 from rt_pose.config.check import EVERY_CAMERA
 from rt_pose.decisions.input_lines import InputLines
-from rt_pose.decisions.rule import Rig, Rule, make_rules
+from rt_pose.decisions.rig import Rig
+from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.errors import UserError
-from rt_pose.records import EdgeRecord, Observation
+from rt_pose.records import EdgeRecord, GroupRecord, Observation
 from rt_pose.rules.condition import Condition, ConditionEvaluator
 from rt_pose.rules.tokens import tokenise
-from rt_pose.session.read import Session
+from rt_pose.session.read import InputRecord, Session
 from rt_pose.tracking.causal_filter import CausalFilter
-from rt_pose.types import Track
+from rt_pose.types import Estimate, FloatArray, FrameStamps, Pose
 
 
 @dataclass
@@ -78,30 +81,10 @@ def find_untriggered_rules(session: Session) -> list[UntriggeredRule]:
     untriggered = [rule for rule in rules if rule.name not in triggered and rule.yoke_times_ns is None]
     if not untriggered:
         return []
-    rig = Rig.of(setup.config, setup.keypoints, setup.semantics)
-    rule_watches = {
-        camera: {
-            rule.name: _RuleWatch(rule, rig, camera)
-            for rule in untriggered
-            if rule.camera in (*EVERY_CAMERA, camera)
-        }
-        for camera in setup.cameras
-    }
-    trackers = {c: CausalFilter(setup.tracking_of(c), 1, len(setup.keypoints)) for c in setup.cameras}
-    lines = InputLines(setup.semantics)
-    for seen in session.inputs:
-        if isinstance(seen, EdgeRecord):
-            lines.take(seen.edge)
-        if not isinstance(seen, Observation):
-            continue
-        on = lines.at_frame(seen.camera)
-        track = trackers[seen.camera].step(logged_pose(seen))
-        for watch in rule_watches[seen.camera].values():
-            watch.update(track, seen, on)
-    return [
-        _merge([watches[rule.name].found for watches in rule_watches.values() if rule.name in watches])
-        for rule in untriggered
-    ]
+    watches = _Watches(setup, untriggered)
+    for item in session.inputs:
+        watches.take(item)
+    return [watches.found(rule) for rule in untriggered]
 
 
 def as_json(session: Session) -> dict[str, Any] | None:
@@ -194,9 +177,54 @@ def split(when: str) -> list[str]:
     return [when[begin:end].strip() for begin, end in zip(cuts[::2], ends[::2], strict=True)]
 
 
+class _Watches:
+    """Rules without an event, on each camera and group of views that judges them."""
+
+    def __init__(self, setup: ReplaySetup, rules: list[Rule]) -> None:
+        rig = Rig.of(setup.config, setup.keypoints, setup.semantics)
+
+        def of(name: str, words: tuple[str, ...] = ()) -> dict[str, _RuleWatch]:
+            judged = [rule for rule in rules if rule.camera in (*words, name)]
+            return {rule.name: _RuleWatch(rule, rig, name) for rule in judged}
+
+        self._watches = {name: of(name, EVERY_CAMERA) for name in setup.cameras}
+        self._watches |= {name: of(name) for name in setup.views}
+        k = len(setup.keypoints)
+        self._trackers = {name: CausalFilter(setup.tracking_of(name), 1, k) for name in setup.cameras}
+        self._groups = {name: setup.group_of(name) for name in setup.views}
+        self._lines = InputLines(setup.semantics)
+        self._poses: dict[str, tuple[int, Pose]] = {}
+        """By camera, number and pose of its newest observation."""
+
+    def take(self, item: InputRecord) -> None:
+        """Count a frame, or a turn of a group; take in what else decides."""
+        if isinstance(item, EdgeRecord):
+            self._lines.take(item.edge)
+        elif isinstance(item, Observation):
+            pose = logged_pose(item)
+            self._poses[item.camera] = item.seq, pose
+            track = self._trackers[item.camera].step(pose)
+            self._update(item.camera, track, item.stamps, pose.confidence)
+        elif isinstance(item, GroupRecord):
+            wanted, tracker = {*item.used, *item.late}, self._groups[item.group]
+            if tracker.step([taken for taken in self._poses.values() if taken[0] in wanted]).used:
+                now = tracker.group.predict(tracker.group.newest_ns or 0)
+                assert now.confidence is not None
+                self._update(item.group, now, tracker.stamps, now.confidence[None])
+
+    def _update(self, name: str, track: Estimate, stamps: FrameStamps, confidence: FloatArray) -> None:
+        on = self._lines.at_frame(name)
+        for watch in self._watches[name].values():
+            watch.update(track, stamps, confidence, on)
+
+    def found(self, rule: Rule) -> UntriggeredRule:
+        """What a rule came to on all that judge it."""
+        return _merge([of[rule.name].found for of in self._watches.values() if rule.name in of])
+
+
 @dataclass
 class _RuleWatch:
-    """One rule on one camera."""
+    """One rule on one camera, or on one group of views."""
 
     rule: Rule
     rig: Rig
@@ -208,27 +236,27 @@ class _RuleWatch:
     _since_ns: int | None = None
 
     def __post_init__(self) -> None:
-        parts = [self.rig.bind(text, f"rule '{self.rule.name}'") for text in split(self.rule.config.when)]
+        where, written = f"rule '{self.rule.name}'", self.rule.config
+        parts = [self.rig.bind(text, where, written.view) for text in split(written.when)]
         geometry = self.rule.geometries.get(self.camera)
         conditions: list[Condition] = [*parts, self.rule.condition]
         self._evaluators = [condition.evaluator(0, geometry) for condition in conditions]
         lost = {self.rig.keypoints[k]: 0 for k in self.rule.keypoints}
         self.found = UntriggeredRule(self.rule, [Part(condition.says) for condition in parts], lost)
 
-    def update(self, track: Track, seen: Observation, on: set[str]) -> None:
+    def update(self, track: Estimate, stamps: FrameStamps, confidence: FloatArray, on: set[str]) -> None:
         """Count a frame."""
-        if seen.stamps.epoch != self._epoch:  # a recording was wound back
-            self._epoch, self._since_ns = seen.stamps.epoch, None
+        if stamps.epoch != self._epoch:  # a recording was wound back
+            self._epoch, self._since_ns = stamps.epoch, None
             for evaluator in self._evaluators:
                 evaluator.reset()
-        lost = track.lost[0, list(self.rule.keypoints)]
+        lost = np.atleast_2d(track.lost)[0, list(self.rule.keypoints)]
         self.found.observed += 1
         for k, is_lost in zip(self.rule.keypoints, lost.tolist(), strict=True):
             self.found.lost[self.rig.keypoints[k]] += is_lost
         if lost.any():
             self._since_ns = None
             return
-        confidence = seen.confidence.array()
         for evaluator in self._evaluators:
             if evaluator.has_memory:
                 evaluator.observe(track, confidence)
@@ -245,7 +273,7 @@ class _RuleWatch:
             self._since_ns = None
             return
         self.found.whole += 1
-        t_ns = seen.stamps.t_scene_ns
+        t_ns = stamps.t_scene_ns
         self._since_ns = t_ns if self._since_ns is None else self._since_ns
         self.found.longest_ms = max(self.found.longest_ms, (t_ns - self._since_ns) / NS_PER_MS)
 

@@ -8,20 +8,22 @@ from typing import Literal
 
 @dataclass
 class ZoneConfig:
-    """A region of the frame that rules may name. Give exactly one shape."""
+    """A region that rules may name: of the frame of a camera, or in space. Give exactly one shape."""
 
     circle: list[float] | None = None
     """[centre x, centre y, radius]."""
     box: list[float] | None = None
-    """[left, top, right, bottom]."""
+    """[left, top, right, bottom]; in space [x0, y0, z0, x1, y1, z1]."""
     polygon: list[list[float]] | None = None
     """[[x, y], [x, y], [x, y], ...], closed."""
     line: list[list[float]] | None = None
     """[[x, y], [x, y]], to be crossed from its left to its right or back, as one looks along it."""
     point: list[float] | None = None
-    """[x, y], a place to measure distances and speeds of approach to."""
+    """[x, y], in space [x, y, z]: a place to measure distances and speeds of approach to."""
     unit: Literal["px", "mm"] = "px"
-    """Unit of the numbers: frame px, or mm of the rig (see `geometry`)."""
+    """Unit of the numbers: frame px, or mm of the rig (see `geometry`). A zone in space is in mm."""
+    sphere: list[float] | None = None
+    """In space: [centre x, y, z, radius]."""
 
 
 @dataclass
@@ -218,3 +220,6 @@ class RuleConfig:
     condition."""
     yoke_times_s: list[float] | None = None
     """Those times, since the first frame (scene time, of the effect); filled in from `yoke`."""
+    view: str = ""
+    """A group of `views`: the rule is judged in space, in mm, by what the cameras of that group see together;
+    none: in the frames of cameras."""

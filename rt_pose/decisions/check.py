@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.check import check_run
 from rt_pose.config.schema import EngineConfig, RunConfig
-from rt_pose.decisions.explain import explain, explain_protocol, seed_warnings
+from rt_pose.decisions.explain import explain, explain_protocol, explain_views, seed_warnings
 from rt_pose.decisions.lines import meetings
 from rt_pose.decisions.protocol import make_protocol
-from rt_pose.decisions.rule import Rig, Rule, make_rules
+from rt_pose.decisions.rig import Rig
+from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.errors import UserError
 from rt_pose.image_file import read_image
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, read_package
@@ -27,7 +28,7 @@ from rt_pose.rules.quantities import find_quantity
 from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Or
 from rt_pose.rules.weighted_point import point_names
 from rt_pose.rules.zones import Zone
-from rt_pose.types import Track
+from rt_pose.types import Track, Track3D
 from rt_pose.video import read_frames
 
 COST_RUNS = 30
@@ -76,7 +77,7 @@ def check(
     if details:
         lines += meetings(rules, config.outputs)
         lines += [_cost(rule, rig, len(keypoints), config.individual_count) for rule in rules]
-    lines += [*explain_protocol(config), *seed_warnings(config)]
+    lines += [*explain_views(config), *explain_protocol(config), *seed_warnings(config)]
     if package is None and rules:
         names = ", ".join(keypoints)
         lines.append(f"No model was given (--model), so names of keypoints are as written: {names}.")
@@ -89,14 +90,11 @@ def check(
 def _cost(rule: Rule, rig: Rig, keypoints: int, individuals: int) -> str:
     """How long one decision about a rule takes, on a track in the middle of what it looks at."""
     clock = HostClock()
-    geometry, shape = next(iter(rig.geometries.values()), None), (individuals, keypoints)
+    geometry = None if rule.views else next(iter(rig.geometries.values()), None)
     judged = [rule.individual] if isinstance(rule.individual, int) else range(individuals)
     others = range(individuals - 1 if rule.pair else 1)  # as many as are evaluated for each
     evaluators = [rule.condition.evaluator(who, geometry) for who in judged for _ in others]
-    places = [place for zone in rig.zones.values() for place in zone.outline()] or [(160.0, 120.0)]
-    xy = np.broadcast_to(np.mean(places, axis=0), (*shape, 2)).copy()
-    cov = np.broadcast_to(np.diag([25.0, 25.0, 1e4, 1e4]), (*shape, 4, 4)).copy()
-    track = Track("", 0, 0, xy, np.full_like(xy, 10.0), cov, np.zeros(shape), np.zeros(shape, bool))
+    track = _track_in_space(rig, keypoints) if rule.views else _track_in_frame(rig, keypoints, individuals)
     times_ns = []
     for _ in range(COST_RUNS):
         begin_ns = clock.now_ns()
@@ -105,6 +103,24 @@ def _cost(rule: Rule, rig: Rig, keypoints: int, individuals: int) -> str:
             evaluator.holds() if rule.config.probability is None else evaluator.probability()
         times_ns.append(clock.now_ns() - begin_ns)
     return f"{rule.name} takes {np.median(times_ns) / NS_PER_MS:.2f} ms a decision here."
+
+
+def _track_in_frame(rig: Rig, keypoints: int, individuals: int) -> Track:
+    """A track in the middle of the zones of the frame."""
+    shape = individuals, keypoints
+    places = [place for zone in rig.zones.values() for place in zone.outline()] or [(160.0, 120.0)]
+    xy = np.broadcast_to(np.mean(places, axis=0), (*shape, 2)).copy()
+    cov = np.broadcast_to(np.diag([25.0, 25.0, 1e4, 1e4]), (*shape, 4, 4)).copy()
+    return Track("", 0, 0, xy, np.full_like(xy, 10.0), cov, np.zeros(shape), np.zeros(shape, bool))
+
+
+def _track_in_space(rig: Rig, keypoints: int) -> Track3D:
+    """A track in the middle of the zones in space."""
+    places = [zone.centre for zone in rig.spatial_zones.values()] or [(0.0, 0.0, 0.0)]
+    xyz = np.broadcast_to(np.mean(places, axis=0), (keypoints, 3)).copy()
+    cov = np.broadcast_to(np.diag([4.0, 4.0, 4.0, 1e4, 1e4, 1e4]), (keypoints, 6, 6)).copy()
+    return Track3D(0, xyz, np.full_like(xyz, 10.0), cov, np.zeros(keypoints), np.zeros(keypoints, bool))
+
 
 
 def named_keypoints(config: RunConfig) -> list[str]:

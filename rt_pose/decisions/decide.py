@@ -21,17 +21,18 @@ from numpy.typing import NDArray
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.aim import AimedPoint
 from rt_pose.decisions.draws import draw, is_withheld, is_withheld_in_block
-from rt_pose.decisions.evaluate import FrameContext, evaluate, without_numbers
+from rt_pose.decisions.evaluate import FrameContext, evaluate
 from rt_pose.decisions.limits import Limits
 from rt_pose.decisions.lines import Lines
+from rt_pose.decisions.predictor import Predictor, predict_at, without_numbers
 from rt_pose.decisions.protocol import DISABLED, Protocol, make_protocol
 from rt_pose.decisions.rig_time import cause_ns, effect_scene_ns, possible_cause_ns
 from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.decisions.rule_state import CAMERA_SILENT_NS, CameraView, Evaluation, RuleState, RuleStates
 from rt_pose.rules.condition import ConditionEvaluator
 from rt_pose.rules.semantics import KNOWN, ONE_RIG
-from rt_pose.tracking.individuals import IndividualTracker, Tracker
-from rt_pose.types import Event, FloatArray, FrameStamps, Outcome, Track
+from rt_pose.tracking.individuals import IndividualTracker
+from rt_pose.types import Estimate, Event, FloatArray, FrameStamps, Outcome, Track
 
 __all__ = ["Decider", "Rule", "cause_ns", "effect_scene_ns", "is_withheld", "make_rules"]
 
@@ -50,7 +51,7 @@ def _is_due(state: RuleState, now_ns: int) -> bool:
 
 
 class Decider:
-    """Evaluates the rules on one camera's filter."""
+    """Evaluates the rules on one camera's filter, or on that of a group of views."""
 
     def __init__(
         self,
@@ -98,14 +99,14 @@ class Decider:
         self._epoch: int | None = None
         self._clock_steps = 0
         """Steps of the filter's clock that the rules have already been reset for."""
-        self.predictions: dict[int, Track] = {}
+        self.predictions: dict[int, Estimate] = {}
         """The last frame's predictions, by their delay (ns) after the decision."""
         self._lost: dict[int, NDArray[np.bool_]] = {}
         """Of these, the keypoints on which no rule may fire, (N, K)."""
 
     def decide(
         self,
-        tracker: Tracker,
+        tracker: Predictor,
         camera: str,
         stamps: FrameStamps,
         t_judged_ns: int,
@@ -117,11 +118,11 @@ class Decider:
         Parameters
         ----------
         tracker
-            The camera's tracker, updated with the frame's pose.
+            The camera's tracker, updated with the frame's pose; or a group's, with what its views saw.
         camera
-            Name of the camera.
+            Name of the camera, or of the group.
         stamps
-            Stamps of the frame.
+            Stamps of the frame; of a group those of the newest frame that it has used.
         t_judged_ns
             Host time of the decision, ns; read once by the caller, and logged.
         armed
@@ -151,7 +152,7 @@ class Decider:
             self._step_rule(state, frame)
         return frame.events
 
-    def _states_of(self, tracker: Tracker, camera: str) -> list[RuleState]:
+    def _states_of(self, tracker: Predictor, camera: str) -> list[RuleState]:
         """The states of the camera's rules; made with its first frame, which says how many individuals."""
         if self._rule_states is not None:
             return self._rule_states
@@ -167,7 +168,7 @@ class Decider:
         ]
         return self._rule_states
 
-    def _restart_rules(self, tracker: Tracker, camera: str, stamps: FrameStamps, now_ns: int) -> None:
+    def _restart_rules(self, tracker: Predictor, camera: str, stamps: FrameStamps, now_ns: int) -> None:
         """Restart the rules where the recording was wound back, or the camera's clock stepped back."""
         assert self._rule_states is not None
         if stamps.epoch != self._epoch:
@@ -212,14 +213,16 @@ class Decider:
             for evaluator in self._asks_inputs:
                 evaluator.set_inputs(on)
 
-    def _exposure(self, tracker: Tracker, camera: str, stamps: FrameStamps) -> Track | None:
+    def _exposure(self, tracker: Predictor, camera: str, stamps: FrameStamps) -> Estimate | None:
         """The track at the exposure, where some quantity keeps a memory."""
-        return tracker.predict(camera, stamps.index, stamps.t_scene_ns) if self._has_memory else None
+        if not self._has_memory:
+            return None
+        return predict_at(tracker, camera, stamps.index, stamps.t_scene_ns)
 
-    def _predict(self, tracker: Tracker, frame: FrameContext, delay_ns: int) -> None:
+    def _predict(self, tracker: Predictor, frame: FrameContext, delay_ns: int) -> None:
         """Predict where the animal is when a command that is given now acts, so long after the decision."""
         effect_ns = effect_scene_ns(frame.stamps, frame.t_judged_ns, delay_ns)
-        ahead = tracker.predict(frame.camera, frame.stamps.index, effect_ns)
+        ahead = predict_at(tracker, frame.camera, frame.stamps.index, effect_ns)
         self.predictions[delay_ns] = ahead
         self._lost[delay_ns] = without_numbers(ahead) if self._one_rig else ahead.lost
 
@@ -408,7 +411,7 @@ class Decider:
 
 def _aimed_point(rule: Rule, evaluation: Evaluation, frame: FrameContext) -> AimedPoint | None:
     """Where the shot of an event would go; None for another action, or where there is nothing to aim at."""
-    if rule.aim is None:
+    if rule.aim is None or not isinstance(evaluation.ahead, Track):  # light is aimed in frames alone
         return None
     return rule.aim.aimed_point(evaluation.ahead, evaluation.individual, frame.camera)
 
@@ -419,7 +422,8 @@ def _is_late(rule: Rule, frame: FrameContext) -> bool:
 
 def _is_unsure(rule: Rule, evaluation: Evaluation) -> bool:
     """Whether an individual that a rule names may be another by now; what only ends a stimulus may end it."""
-    individuals = evaluation.ahead.individuals
+    ahead = evaluation.ahead
+    individuals = ahead.individuals if isinstance(ahead, Track) else None  # in space there is one animal
     if rule.identity is None or individuals is None or rule.plan.ends:
         return False
     return any(not individuals.identity_p[who] >= rule.identity for who in rule.named)

@@ -12,7 +12,7 @@ from rt_pose.decisions.protocol import Parameters
 from rt_pose.decisions.rule import Rule
 from rt_pose.decisions.rule_state import CameraView, Evaluation
 from rt_pose.rules.condition import ConditionEvaluator
-from rt_pose.types import Event, FloatArray, FrameStamps, Track
+from rt_pose.types import Estimate, Event, FloatArray, FrameStamps
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class FrameContext:
     t_judged_ns: int
     armed: bool
     confidence: FloatArray | None
-    exposure: Track | None
+    exposure: Estimate | None
     """The track at the exposure, where some quantity keeps a memory."""
     events: list[tuple[Event, Rule]] = field(default_factory=list)
 
@@ -35,7 +35,7 @@ def evaluate(
     rule: Rule,
     view: CameraView,
     parameters: Parameters,
-    ahead: Track,
+    ahead: Estimate,
     lost: NDArray[np.bool_],
     frame: FrameContext,
 ) -> Evaluation:
@@ -83,7 +83,7 @@ def _evaluate_individual(
     view: CameraView,
     parameters: Parameters,
     individual: tuple[int, ConditionEvaluator, ConditionEvaluator | None],
-    ahead: Track,
+    ahead: Estimate,
     lost: bool,
     frame: FrameContext,
 ) -> Evaluation:
@@ -110,19 +110,3 @@ def _threshold(parameters: Parameters, view: CameraView) -> float:
     assert enter is not None
     return min(enter, stay) if view.on and stay is not None else enter
 
-
-def without_numbers(track: Track) -> NDArray[np.bool_]:
-    """Find the keypoints that are lost, or of which the filter knows no number: NaN is no position.
-
-    Parameters
-    ----------
-    track
-        The prediction.
-
-    Returns
-    -------
-    NDArray[np.bool_]
-        (N, K).
-    """
-    sums = track.xy.sum(axis=-1) + track.velocity.sum(axis=-1) + track.cov.sum(axis=(-2, -1))
-    return track.lost | ~np.isfinite(sums)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rt_pose.config.check import EVERY_CAMERA
 from rt_pose.config.rules import BlockConfig, RuleConfig
@@ -39,7 +39,9 @@ def explain(rule: Rule, config: RunConfig) -> str:
     blocks = [b.block for b in config.protocol if b.rules is None or rule.name in (*b.rules, b.trial_on)]
     if config.protocol and not rule.plan.ends:
         clauses.append(f"only in {_listed(blocks, 'block')}" if blocks else "but in no block of the protocol")
-    if rule.camera not in EVERY_CAMERA:
+    if rule.views:
+        clauses.append(f"judged in space, by the cameras {_joined(rule.views)} together ({rule.camera})")
+    elif rule.camera not in EVERY_CAMERA:
         clauses.append(f"judged on camera {rule.camera}")
     elif len(config.cameras) > 1:
         clauses.append(f"judged on {rule.camera} of the {len(config.cameras)} cameras")
@@ -145,6 +147,34 @@ def _time(us: int) -> str:
 
 def _listed(names: list[str], what: str) -> str:
     return f"{what}{'s' if len(names) > 1 else ''} {', '.join(dict.fromkeys(names))}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def explain_views(config: RunConfig) -> list[str]:
+    """Describe the groups of views.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+
+    Returns
+    -------
+    list[str]
+        One sentence for each group, in their order; empty without groups.
+    """
+    sentences = []
+    for name, group in config.views.items():
+        axes = "its axes are the calibration's" if group.up is None else "z is the height above its origin"
+        sentences.append(
+            f"views {name}: {_joined(list(group.camera_names))} place the animal in space, in mm, by "
+            f"{group.calibration}; {axes}."
+        )
+    return sentences
 
 
 def explain_protocol(config: RunConfig) -> list[str]:

@@ -16,6 +16,7 @@ from rt_pose.config.rules import RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import ActionPlan, plan_action
 from rt_pose.decisions.aim import Aim, bind_aim, check_cameras
+from rt_pose.decisions.rig import Rig
 from rt_pose.decisions.rule_individuals import (
     Who,
     check_individual,
@@ -24,14 +25,12 @@ from rt_pose.decisions.rule_individuals import (
     named_individuals,
     needed_identity,
 )
+from rt_pose.decisions.rule_views import check_bound_view, check_view
 from rt_pose.errors import UserError, nearest
-from rt_pose.rules.bind import bind
 from rt_pose.rules.condition import Condition
-from rt_pose.rules.geometry import Geometry, make_geometry
+from rt_pose.rules.geometry import Geometry
 from rt_pose.rules.keypoint_name import individual_names
-from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG, POSSIBLE
-from rt_pose.rules.unit_resolver import MetricScale
-from rt_pose.rules.zones import Zone, check_sizes, make_zones, seen_places
+from rt_pose.rules.semantics import CURRENT, KNOWN
 
 MOST_COUNTED = 1000
 """Events of a rule that are remembered."""
@@ -93,7 +92,7 @@ class Rule:
     identity: float | None = None
     """How probable it must be that each of these is still itself; None where that is not asked."""
     camera: str = "any"
-    """The camera that it looks at; `any` of them, or `all`."""
+    """The camera that it looks at; `any` of them, or `all`. Of a rule that is judged in space its group."""
     after: After | None = None
     repeat_ns: int | None = None
     """While it stays true it acts again after so long."""
@@ -104,6 +103,8 @@ class Rule:
     """Scene times since the first frame at which it fires in place of its condition."""
     aim: Aim | None = None
     """What light is aimed at, of a rule that aims light."""
+    views: tuple[str, ...] = ()
+    """Of a rule that is judged in space, the cameras of its group."""
 
     @property
     def keypoints(self) -> tuple[int, ...]:
@@ -134,6 +135,23 @@ class Rule:
             return True
         return self.aim is not None and any(lost[who, k] for k in self.aim.point.keypoints)
 
+    def cameras_of(self, cameras: Sequence[str]) -> Sequence[str]:
+        """List the cameras on whose frames the rule depends.
+
+        Parameters
+        ----------
+        cameras
+            Those of the run.
+
+        Returns
+        -------
+        Sequence[str]
+            Their names.
+        """
+        if self.views:
+            return self.views
+        return cameras if self.camera in EVERY_CAMERA else (self.camera,)
+
     @property
     def pair(self) -> bool:
         """Whether it is judged for an individual and another one."""
@@ -143,104 +161,6 @@ class Rule:
     def blind(self) -> bool:
         """Whether its fired events must not be distinguishable, during the run, from those withheld."""
         return self.withhold > 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Rig:
-    """What conditions may name."""
-
-    keypoints: list[str]
-    zones: dict[str, Zone]
-    geometries: dict[str, Geometry]
-    metric_scale: MetricScale
-    cameras: tuple[str, ...] = ()
-    """Empty where none are configured: any name will do."""
-    semantics: int = CURRENT
-    inputs: tuple[str, ...] = ()
-    individuals: int | Sequence[str] = 1
-    """How many are tracked, or their names."""
-
-    @classmethod
-    def of(
-        cls,
-        config: RunConfig,
-        keypoints: list[str],
-        semantics: int = CURRENT,
-        individuals: int | Sequence[str] | None = None,
-    ) -> Rig:
-        """Make what conditions may name from a configuration.
-
-        Parameters
-        ----------
-        config
-            The run's configuration.
-        keypoints
-            Names of the model's keypoints, in their order.
-        semantics
-            What conditions mean: see `rt_pose.rules.semantics`.
-        individuals
-            How many are tracked, or their names; None: as configured.
-
-        Returns
-        -------
-        Rig
-            The rig.
-
-        Raises
-        ------
-        UserError
-            Where a zone or a geometry is not valid.
-        """
-        for name in config.geometry:
-            if config.cameras and name not in config.cameras:
-                hint = nearest(name, config.cameras)
-                raise UserError(f"configuration: geometry: there is no camera '{name}'{hint}")
-        geometries = {
-            name: make_geometry(geometry, f"configuration: geometry.{name}")
-            for name, geometry in config.geometry.items()
-        }
-        measures = MetricScale.of(config.geometry, config.cameras)
-        zones = make_zones(config.zones, "configuration")
-        if semantics >= POSSIBLE:
-            places = seen_places(zones)
-            geometries = {name: geometry.one_sided(places) for name, geometry in geometries.items()}
-        if semantics >= ONE_RIG:
-            check_sizes(zones, "configuration")
-        individuals = config.individuals if individuals is None else individuals
-        cameras, inputs = tuple(config.cameras), tuple(config.inputs)
-        return cls(keypoints, zones, geometries, measures, cameras, semantics, inputs, individuals)
-
-    def bind(self, text: str, where: str) -> Condition:
-        """Bind a condition to the rig.
-
-        Parameters
-        ----------
-        text
-            The condition as written.
-        where
-            Its place in the configuration, for messages.
-
-        Returns
-        -------
-        Condition
-            The condition.
-
-        Raises
-        ------
-        UserError
-            See `rt_pose.rules.bind.bind`.
-        """
-        return bind(
-            text,
-            self.keypoints,
-            self.zones,
-            where,
-            self.metric_scale,
-            self.cameras,
-            self.semantics,
-            self.inputs,
-            self.individuals,
-        )
 
 
 def make_rules(
@@ -300,10 +220,12 @@ def _rule(rule: RuleConfig, config: RunConfig, rig: Rig, delay_ms: float, where:
     check_individual(rule, names, where)
     plan = plan_action(rule, config.outputs, where)
     refractory_ns = duration_ns(rule.refractory, f"{where}: refractory")
-    condition = rig.bind(rule.when, where)
+    check_view(rule, rig.spaces, where)
+    condition = rig.bind(rule.when, where, rule.view)
     if rule.probability is not None:
         condition.prepare(where)
-    release = rig.bind(rule.release, f"{where}: release") if isinstance(rule.release, str) else None
+    asked = rule.release if isinstance(rule.release, str) else None
+    release = None if asked is None else rig.bind(asked, f"{where}: release", rule.view)
     camera = _camera(rule, condition, release, rig, where)
     individual = individual_of(rule, condition, release, names, where)
     named = named_individuals(individual, condition, release)
@@ -331,6 +253,7 @@ def _rule(rule: RuleConfig, config: RunConfig, rig: Rig, delay_ms: float, where:
         geometries=rig.geometries,
         yoke_times_ns=_yoke_times(rule, where),
         aim=_aim(rule, config, rig, camera, where),
+        views=tuple(config.views[rule.view].camera_names) if rule.view else (),
     )
 
 
@@ -422,7 +345,10 @@ def _repeat_ns(rule: RuleConfig, where: str) -> int | None:
 
 
 def _camera(rule: RuleConfig, condition: Condition, release: Condition | None, rig: Rig, where: str) -> str:
-    """The camera that a rule names, itself or in its conditions."""
+    """The camera that a rule names, itself or in its conditions; of one that is judged in space its group."""
+    if rule.view:
+        check_bound_view({"when": condition, "release": release}, where)
+        return rule.view
     named = {rule.camera: "camera"} if rule.camera not in EVERY_CAMERA else {}
     for part, of in ((condition, "when"), (release, "release")):
         if part is not None and part.camera:

@@ -88,23 +88,14 @@ class RuleSet:
         camera
             Number of the camera, from 0.
         cameras
-            How many cameras there are.
+            How many deciders there are: one for each camera and each group of views.
 
         Returns
         -------
         Decider
             The decider.
         """
-        return Decider(
-            self.rules,
-            self.seed,
-            camera + 1,
-            cameras,
-            self.limits,
-            self.protocol,
-            self.states,
-            self.lines,
-        )
+        return self._decider(self.rules, camera, cameras)
 
     def view_decider(self, group: str, number: int, count: int) -> Decider | None:
         """Make the decider of one group of views.
@@ -114,14 +105,26 @@ class RuleSet:
         group
             Name of the group.
         number
-            Of the group among cameras and groups, from 0: its event ids have a first value of their own.
+            Number of the decider, from 0: the cameras come first.
         count
-            How many cameras and groups there are: the step of its event ids.
+            How many deciders there are, as of `decider`.
 
         Returns
         -------
-        Decider or None
-            The decider; None where no rule is of the group.
+        Decider | None
+            The decider; None where no rule is judged by this group.
         """
-        del group, number, count
-        return None
+        rules = [rule for rule in self.rules if rule.config.view == group]
+        return self._decider(rules, number, count) if rules else None
+
+    def _decider(self, rules: list[Rule], number: int, count: int) -> Decider:
+        return Decider(
+            rules,
+            self.seed,
+            number + 1,
+            count,
+            self.limits,
+            self.protocol,
+            self.states,
+            self.lines,
+        )

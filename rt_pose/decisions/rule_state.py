@@ -13,7 +13,7 @@ from rt_pose.decisions.rig_time import RigTime
 from rt_pose.decisions.rule import MOST_COUNTED, Rule
 from rt_pose.rules.condition import ConditionEvaluator
 from rt_pose.rules.semantics import CURRENT, ONE_RIG
-from rt_pose.types import FrameStamps, Track
+from rt_pose.types import Estimate, FrameStamps
 
 CAMERA_SILENT_NS = 500 * NS_PER_MS
 """A camera whose last frame is older than this shows nothing any more: what it saw then no longer counts."""
@@ -28,7 +28,7 @@ class Evaluation:
     evaluator: ConditionEvaluator
     lost: bool
     probability: float | None
-    ahead: Track
+    ahead: Estimate
     """The prediction."""
 
     @property

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.certificate import Certification, certify
-from rt_pose.config.check import EVERY_CAMERA, check_run
+from rt_pose.config.check import check_run
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import check_fits
 from rt_pose.decisions.rule import Rule
@@ -422,7 +422,7 @@ def _deadlines_ms(
     for rule in rules:
         if rule.plan.action == "message" or rule.plan.ends:
             continue
-        for camera in cameras if rule.camera in EVERY_CAMERA else (rule.camera,):
+        for camera in rule.cameras_of(cameras):
             limits_ms = deadlines.setdefault((camera, rule.output), {"budget_ms": config.budget_ms})
             if rule.config.deadline is not None:
                 limits_ms[f"the deadline of rule '{rule.name}'"] = rule.deadline_ns / NS_PER_MS

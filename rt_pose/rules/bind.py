@@ -5,7 +5,7 @@ What comes out are closures over numpy arrays, made once. Values are in base uni
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -28,29 +28,33 @@ from rt_pose.rules.predicate import (
     deterministic,
     inside_box,
     inside_circle,
+    inside_in_space,
     joint_probability,
 )
 from rt_pose.rules.quantities import find_quantity
 from rt_pose.rules.samples import StateSamples
 from rt_pose.rules.semantics import CURRENT, ONE_RIG
+from rt_pose.rules.space import FRAME, AnyZone, Space
 from rt_pose.rules.state_distribution import QuadraturePoints
 from rt_pose.rules.tree import And, Call, Chain, Compare, Negative, Node, Not, Number, Or
 from rt_pose.rules.unit_resolver import MetricScale
 from rt_pose.rules.units import unit_of
 from rt_pose.rules.value import FUNCTIONS, Value
 from rt_pose.rules.zones import Box, Circle, Zone
+from rt_pose.rules.zones_in_space import Cuboid, Sphere
 
 
 def bind(
     text: str,
     keypoints: list[str],
-    zones: dict[str, Zone],
+    zones: Mapping[str, AnyZone],
     where: str,
     metric_scale: MetricScale | None = None,
     cameras: Sequence[str] = (),
     semantics: int = CURRENT,
     inputs: Sequence[str] = (),
     individuals: int | Sequence[str] = 1,
+    space: Space = FRAME,
 ) -> Condition:
     """Parse a condition and bind it to the keypoints and zones of a run.
 
@@ -74,6 +78,8 @@ def bind(
         Names of the configuration's inputs.
     individuals
         How many are tracked, or their names.
+    space
+        In what it is judged: the frames of cameras, or the space of a group of views.
 
     Returns
     -------
@@ -90,7 +96,7 @@ def bind(
         check_size(text, where)
     terms = Terms(
         *(text, keypoints, zones, where, metric_scale or MetricScale()),
-        *(cameras, semantics, inputs, individuals),
+        *(cameras, semantics, inputs, individuals, space),
     )
     return _Binder(terms).whole(text, parse(text, where))
 
@@ -225,6 +231,7 @@ class _Binder:
             terms.keypoints.word,
             terms.keypoints.without,
             terms.keypoints.pair,
+            terms.space.axes,
         )
 
     def _predicate(self, node: Node, denied: bool = False) -> BoundPredicate:
@@ -280,7 +287,7 @@ class _Binder:
         )
 
     def _new_nodes(self, group: list[BoundPredicate], *, half: bool) -> QuadraturePoints:
-        nodes = QuadraturePoints(self._slots, _slots(group), _moving(group), half)
+        nodes = QuadraturePoints(self._slots, _slots(group), _moving(group), half, self._terms.space.axes)
         self._nodes.append(nodes)
         return nodes
 
@@ -289,7 +296,7 @@ class _Binder:
     ) -> Callable[..., float]:
         if not slots:
             return deterministic(holds)
-        nodes = QuadraturePoints(self._slots, slots, moving)
+        nodes = QuadraturePoints(self._slots, slots, moving, axes=self._terms.space.axes)
         self._nodes.append(nodes)
         return by_quadrature(holds, nodes)
 
@@ -381,9 +388,11 @@ class _Binder:
                 probability = inside_circle(slot, zone)
             case (int() as slot, Box() as zone) if quantity.name == "inside":
                 probability = inside_box(slot, zone)
+            case (int() as slot, (Sphere() | Cuboid()) as zone):
+                probability = inside_in_space(slot, zone)
             case _:
                 probability = self._by_quadrature(holds, bound.slots, moving)
-        exact = isinstance(bound.values[-1], Circle | Box) and quantity.name == "inside"
+        exact = isinstance(bound.values[-1], Circle | Box | Sphere | Cuboid) and quantity.name == "inside"
         if exact and denied:
             probability = complement(probability)
         return BoundPredicate(

@@ -3,48 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from rt_pose.errors import UserError, nearest
+from rt_pose.rules.bind_arguments import (
+    CONSTANTS,
+    BoundArguments,
+    BoundSignal,
+    bounds_of,
+    constant_fault,
+    expected_unit,
+    may_lack_size,
+)
 from rt_pose.rules.keypoint_name import CENTROID
 from rt_pose.rules.keypoint_slots import KeypointSlots
 from rt_pose.rules.memory import LineCrossing, Memory, Signal
-from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
+from rt_pose.rules.quantity import Quantity
 from rt_pose.rules.samples import StateSamples
 from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG, POSSIBLE
+from rt_pose.rules.space import FRAME, AnyZone, Space, shape_name
 from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import Call, Chain, Name, Negative, Node, Number
-from rt_pose.rules.unit_resolver import MetricScale, UnitResolver
+from rt_pose.rules.unit_resolver import MetricScale
 from rt_pose.rules.units import Dimension, unit_of
 from rt_pose.rules.value import FUNCTIONS, TURN_DEG, Value, adopt, apply, chain, negative, number
-from rt_pose.rules.zones import Box, Circle, Line, Point, Polygon, Zone
+from rt_pose.rules.zones_in_space import Cuboid, SpatialPoint, Sphere
 
 SIDES = ("left", "right")
-LONGEST_WINDOW_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class BoundArguments:
-    """Arguments of a call, bound."""
-
-    values: tuple[Any, ...]
-    says: tuple[str, ...]
-    slots: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class _BoundSignal:
-    """A bound signal and what it is in."""
-
-    signal: Signal
-    dimension: Dimension
-    unit: str
-    value: Value
 
 
 class Terms:
@@ -54,13 +43,14 @@ class Terms:
         self,
         text: str,
         keypoints: list[str],
-        zones: dict[str, Zone],
+        zones: Mapping[str, AnyZone],
         where: str,
         metric_scale: MetricScale,
         cameras: Sequence[str] = (),
         semantics: int = CURRENT,
         inputs: Sequence[str] = (),
         individuals: int | Sequence[str] = 1,
+        space: Space = FRAME,
     ) -> None:
         """Begin with nothing bound.
 
@@ -84,6 +74,8 @@ class Terms:
             Names of the configuration's inputs.
         individuals
             How many are tracked, or their names.
+        space
+            In what it is judged.
         """
         self._text, self._keypoints, self._zones, self._where = text, keypoints, zones, where
         self._known_inputs = inputs
@@ -94,7 +86,9 @@ class Terms:
         self.only_known = semantics >= KNOWN
         """Whether `not` of what is not known is not known, and a name of two things is refused."""
         self._across_losses = semantics < POSSIBLE
-        self.units = UnitResolver(self.error, zones, metric_scale)
+        self.space = space
+        """In what it is judged."""
+        self.units = space.units(self.error, zones, metric_scale)
         self.keypoints = KeypointSlots(self.error, keypoints, cameras, individuals, self.only_known)
         """The keypoints and centroids that it names."""
         self.memories: list[Callable[[], Memory]] = []
@@ -201,9 +195,9 @@ class Terms:
         Raises
         ------
         UserError
-            Where that would be a length in mm, whose unit must be written.
+            Where that would be a length in mm, whose unit must be written, unless it can be in no other.
         """
-        if metric and settled.dimension.length:
+        if metric and settled.dimension.length and not self.space.group:
             unit = settled.dimension.text(metric=True)
             raise self.error(value.place, f"a number without a unit among mm: write e.g. `20 {unit}`")
         return adopt(value, settled)
@@ -238,7 +232,7 @@ class Terms:
     ) -> Value:
         says = quantity.says.format(*bound.says)
         if quantity.unit == "signal":
-            followed = next(v for v in bound.values if isinstance(v, _BoundSignal))
+            followed = next(v for v in bound.values if isinstance(v, BoundSignal))
             if quantity.name == "mean" and followed.value.circular:
                 raise self.error(
                     call.place,
@@ -262,7 +256,7 @@ class Terms:
             form=form,
             slots=bound.slots,
             moving=bound.slots if quantity.moving else frozenset(),
-            bounds=_bounds(quantity, factor) if self.circular else None,
+            bounds=bounds_of(quantity, factor) if self.circular else None,
             circular=quantity.circular and self.circular,
         )
 
@@ -284,15 +278,14 @@ class Terms:
         UserError
             Where there is no such quantity, or it takes another number of arguments.
         """
-        quantity = find_quantity(call.name)
+        quantity = self.space.find(call.name)
         if quantity is None and call.name == CENTROID:
             raise self.error(
                 call.place, "a centroid stands where a keypoint does, e.g. speed(centroid(nose, tail)) > 100"
             )
         if quantity is None:
-            hint = nearest(call.name, [*quantity_names(), *FUNCTIONS])
-            raise self.error(call.place, f"unknown quantity '{call.name}'{hint}")
-        if len(call.arguments) != len(quantity.arguments) and not _may_lack_size(call, quantity):
+            raise self.error(call.place, self.space.unknown_quantity(call.name))
+        if len(call.arguments) != len(quantity.arguments) and not may_lack_size(call, quantity):
             expected = ", ".join(quantity.arguments)
             raise self.error(
                 call.place, f"{call.name} takes ({expected}), got {len(call.arguments)} argument(s)"
@@ -362,21 +355,21 @@ class Terms:
         make, place = quantity.memory, len(self.memories)
         if make is LineCrossing and self._across_losses:
             make = partial(LineCrossing, across_losses=True)
-        kept = [v.signal if isinstance(v, _BoundSignal) else v for v in values]
+        kept = [v.signal if isinstance(v, BoundSignal) else v for v in values]
         self.memories.append(lambda: make(*kept))
         return (lambda samples: function(samples, samples.memories[place])), bound
 
     def _argument(self, kind: str, node: Node, metric: bool, before: list[Any]) -> tuple[Any, str]:
         if kind == "signal":
             return self._signal(node, metric)
-        if kind in ("angle", "frequency", "size", "time"):
+        if kind in CONSTANTS:
             return self._constant(kind, node, metric, before)
         if kind in ("keypoint", "place"):
             bound = self.keypoints.bind(node, metric, self._zones if kind == "place" else ())
             if bound is not None:
                 return bound
         if not isinstance(node, Name):
-            raise self.error(node.place, f"expected {KINDS[kind]}, got a number or condition")
+            raise self.error(node.place, f"expected {self.space.kind(kind)}, got a number or condition")
         if kind == "keypoint":
             raise self.keypoints.unknown("keypoint", node, self._keypoints)
         if kind == "input":
@@ -396,55 +389,36 @@ class Terms:
             self.inputs.append(node.text)
         return self.inputs.index(node.text)
 
-    def _zone(self, kind: str, node: Name, metric: bool) -> Zone:
+    def _zone(self, kind: str, node: Name, metric: bool) -> AnyZone:
+        if node.text in self.space.elsewhere:
+            raise self.error(node.place, self.space.misplaced_zone(node.text, kind, self._zones))
         if node.text not in self._zones:
             valid = [*self._zones, *(self._keypoints if kind == "place" else ())]
             raise self.keypoints.unknown("keypoint or zone" if kind == "place" else "zone", node, valid)
         zone = self._zones[node.text]
-        fits = {"zone": (Circle, Box, Polygon), "line": (Line,), "place": (Circle, Box, Polygon, Line, Point)}
-        if not isinstance(zone, fits[kind]):
+        if not self.space.fits(zone, kind):
+            expected = self.space.kind(kind)
             raise self.error(
-                node.place, f"expected {KINDS[kind]}, but '{node.text}' is a {type(zone).__name__.lower()}"
+                node.place, f"expected {expected}, but '{node.text}' is a {shape_name(zone)}"
             )
+        if isinstance(zone, Sphere | Cuboid | SpatialPoint):
+            return zone
         return self.units.convert_zone(zone, metric, node)
 
-    def _signal(self, node: Node, metric: bool) -> tuple[_BoundSignal, str]:
+    def _signal(self, node: Node, metric: bool) -> tuple[BoundSignal, str]:
         value = self.value(node, metric)
         if value.constant is not None or not value.slots:
-            raise self.error(node.place, f"expected {KINDS['signal']}")
+            raise self.error(node.place, f"expected {self.space.kind('signal')}")
         signal = Signal(value.measure, tuple(value.slots), TURN_DEG if value.circular else None)
-        return _BoundSignal(signal, value.dimension, value.unit, value), value.says
+        return BoundSignal(signal, value.dimension, value.unit, value), value.says
 
     def _constant(self, kind: str, node: Node, metric: bool, before: list[Any]) -> tuple[float, str]:
         value = self.value(node, metric)
-        like = {
-            "angle": Value(Dimension(angle=1), 1.0, "deg", _nothing, "", 0),
-            "frequency": Value(Dimension(time=-1), 1.0, "Hz", _nothing, "", 0),
-            "time": Value(Dimension(time=1), 1e-3, "ms", _nothing, "", 0),
-            "size": next((v.value for v in before if isinstance(v, _BoundSignal)), value),
-        }[kind]
+        expected = expected_unit(kind, value, before)
         if value.bare:
-            value = self.with_unit_of(value, like, metric)
-        if value.constant is None or value.dimension != like.dimension:
-            raise self.error(node.place, f"expected {KINDS[kind]}")
-        if (kind == "frequency" and value.constant <= 0) or (kind == "size" and value.constant < 0):
-            raise self.error(node.place, f"expected {KINDS[kind]} above 0")
-        if kind == "time" and not 0.0 < value.constant <= LONGEST_WINDOW_S:
-            raise self.error(node.place, f"expected a time above 0, up to {LONGEST_WINDOW_S:g} s")
+            value = self.with_unit_of(value, expected, metric)
+        fault = constant_fault(kind, value, expected)
+        if fault:
+            raise self.error(node.place, fault)
+        assert value.constant is not None
         return value.constant, value.says
-
-
-def _bounds(quantity: Quantity, factor: float) -> tuple[float, float] | None:
-    """Bounds of a quantity in base units."""
-    if quantity.bounds is None:
-        return None
-    return quantity.bounds[0] * factor, quantity.bounds[1] * factor
-
-
-def _nothing(samples: StateSamples) -> float:  # noqa: ARG001
-    return 0.0
-
-
-def _may_lack_size(call: Call, quantity: Quantity) -> bool:
-    """The least amplitude of a phase may be left out."""
-    return quantity.arguments[-1:] == ("size",) and len(call.arguments) == len(quantity.arguments) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 Component = tuple[int, int]
-"""(slot, which of x, y, vx, vy)."""
+"""(slot, which of x, y, vx, vy; in space of x, y, z, vx, vy, vz)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,17 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Radial:
-    """The length of a vector whose two parts are linear: a speed, a distance."""
+    """The length of a vector whose parts are linear: a speed, a distance."""
 
     x: Linear
     y: Linear
+    z: Linear | None = None
+    """In space."""
+
+    @property
+    def parts(self) -> tuple[Linear, ...]:
+        """Its two parts, in space three."""
+        return (self.x, self.y) if self.z is None else (self.x, self.y, self.z)
 
 
 Form = Linear | Radial

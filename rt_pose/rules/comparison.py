@@ -79,7 +79,7 @@ def closed_form(
 
 
 def _is_certain(form: Form) -> bool:
-    parts = [form] if isinstance(form, Linear) else [form.x, form.y]
+    parts = (form,) if isinstance(form, Linear) else form.parts
     return not any(weight for part in parts for weight in part.weights.values())
 
 

@@ -15,7 +15,7 @@ from rt_pose.rules.memory import Memory
 from rt_pose.rules.predicate import BoundPredicate
 from rt_pose.rules.samples import Slot, StateSamples
 from rt_pose.rules.state_distribution import QuadraturePoints, StateDistribution
-from rt_pose.types import FloatArray, Track
+from rt_pose.types import Estimate, FloatArray, Track
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Condition:
     """The first keypoint that it names without an individual."""
     pair: bool = False
     """Whether it is about an individual and another one: keypoint k of the other has the number K + k."""
+    axes: int = 2
+    """2 where it is judged in the frame of a camera, 3 in space."""
     _evaluators: dict[int, ConditionEvaluator] = field(default_factory=dict, repr=False)
 
     @property
@@ -116,7 +118,7 @@ class Condition:
         """
         return ConditionEvaluator(self, who, geometry, (0 if who else 1) if other is None else other)
 
-    def holds(self, track: Track, who: int = 0) -> bool:
+    def holds(self, track: Estimate, who: int = 0) -> bool:
         """Check whether it is true of a track's mean, for a condition in px and without a memory.
 
         Parameters
@@ -133,7 +135,7 @@ class Condition:
         """
         return self._evaluator_for(track, who).holds()
 
-    def value(self, track: Track, who: int = 0) -> float:
+    def value(self, track: Estimate, who: int = 0) -> float:
         """Compute its first quantity, for a condition in px and without a memory.
 
         Parameters
@@ -150,7 +152,7 @@ class Condition:
         """
         return self._evaluator_for(track, who).value()
 
-    def probability(self, track: Track, who: int = 0) -> float:
+    def probability(self, track: Estimate, who: int = 0) -> float:
         """Compute its probability, for a condition in px and without a memory.
 
         Parameters
@@ -167,7 +169,7 @@ class Condition:
         """
         return self._evaluator_for(track, who).probability()
 
-    def _evaluator_for(self, track: Track, who: int) -> ConditionEvaluator:
+    def _evaluator_for(self, track: Estimate, who: int) -> ConditionEvaluator:
         evaluator = self._evaluators.get(who)
         if evaluator is None:
             evaluator = self._evaluators[who] = self.evaluator(who)
@@ -194,7 +196,7 @@ class ConditionEvaluator:
             Of a pair, index of the other one.
         """
         self._condition, self._who, self.other = condition, who, other
-        self._state = StateDistribution(condition.slots, geometry)
+        self._state = StateDistribution(condition.slots, geometry, condition.axes)
         self._memories = [make() for make in condition.memories]
         self._state.samples.memories = self._memories
         self.set_inputs(set())
@@ -216,7 +218,7 @@ class ConditionEvaluator:
         for memory in self._memories:
             memory.reset()
 
-    def observe(self, track: Track, confidence: FloatArray | None = None) -> None:
+    def observe(self, track: Estimate, confidence: FloatArray | None = None) -> None:
         """Update the memories with the track at an exposure.
 
         Parameters
@@ -234,7 +236,7 @@ class ConditionEvaluator:
             for memory in self._memories:
                 memory.observe(self._state.samples)
 
-    def set_track(self, track: Track, confidence: FloatArray | None = None) -> None:
+    def set_track(self, track: Estimate, confidence: FloatArray | None = None) -> None:
         """Set the track that the following answers are about.
 
         Parameters
@@ -247,6 +249,7 @@ class ConditionEvaluator:
         if self._condition.joint:
             rows: slice | list[int] = [self._who, self.other] if self._condition.pair else slice(None)
             together = None if confidence is None else confidence[rows].reshape(1, -1)
+            assert isinstance(track, Track)  # in space there is one individual
             self._state.set_track(_as_one(track, rows), 0, together)
         else:
             self._state.set_track(track, self._who, confidence)

@@ -15,9 +15,11 @@ import numpy as np
 
 from rt_pose.rules.closed_forms import Form, Linear
 from rt_pose.rules.probability import below, between, in_box, in_disc
+from rt_pose.rules.probability_in_space import in_cuboid, in_shell, prepare_nodes
 from rt_pose.rules.samples import StateSamples
 from rt_pose.rules.state_distribution import QuadraturePoints, StateDistribution
 from rt_pose.rules.zones import Box, Circle
+from rt_pose.rules.zones_in_space import Cuboid, Sphere
 
 TruthFunction = Callable[[StateSamples], Any]
 """samples -> truth values (n,), or one for all."""
@@ -94,10 +96,14 @@ def form_probability(form: Form, low: float, high: float) -> ProbabilityFunction
     Returns
     -------
     ProbabilityFunction
-        The probability, in closed form or by one-dimensional quadrature.
+        The probability, in closed form or by one-dimensional quadrature; of a length in space by quadrature
+        in three dimensions.
     """
     if isinstance(form, Linear):
         return lambda state: _interval(state.mean_of(form), state.covariance(form, form), low, high)
+    if form.z is not None:
+        prepare_nodes()
+        return lambda state: in_shell(*state.vector(form), low, high)
 
     def ring(state: StateDistribution) -> float:
         mean, cov = state.plane(form)
@@ -151,6 +157,32 @@ def inside_box(slot: int, zone: Box) -> ProbabilityFunction:
     def probability(state: StateDistribution) -> float:
         mean, cov = _position(state, slot)
         return in_box(mean, cov, (zone.left, zone.top, zone.right, zone.bottom))
+
+    return probability
+
+
+def inside_in_space(slot: int, zone: Sphere | Cuboid) -> ProbabilityFunction:
+    """Make the probability that a keypoint is in a zone in space.
+
+    Parameters
+    ----------
+    slot
+        Slot of the keypoint.
+    zone
+        The sphere or box, mm.
+
+    Returns
+    -------
+    ProbabilityFunction
+        The probability.
+    """
+    prepare_nodes()
+
+    def probability(state: StateDistribution) -> float:
+        place, cov = state.means[slot][:3], [row[:3] for row in state.cov(slot)[:3]]
+        if isinstance(zone, Cuboid):
+            return in_cuboid(place, cov, zone.low, zone.high)
+        return in_shell([v - c for v, c in zip(place, zone.centre, strict=True)], cov, 0.0, zone.radius)
 
     return probability
 

@@ -33,9 +33,29 @@ def length(x: Array, y: Array) -> Array:
     return np.sqrt(x * x + y * y)
 
 
+def norm(*parts: Array) -> Array:
+    """Compute the length of vectors of any number of parts.
+
+    Parameters
+    ----------
+    *parts
+        Components, of one shape.
+
+    Returns
+    -------
+    Array
+        Lengths, of that shape.
+    """
+    first, *others = parts
+    total = first * first
+    for part in others:
+        total = total + part * part
+    return np.sqrt(total)
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A keypoint of the model, or the centroid of several, in px or in mm."""
+    """A keypoint of the model, or the centroid of several, in px or in mm (in space: always in mm)."""
 
     keypoint: int
     metric: bool
@@ -70,6 +90,9 @@ class StateSamples:
     """By input that the condition names: 1 where its line is on, else -1."""
     lost: list[bool] = field(default_factory=list)
     """By slot: whether it has not been seen for so long that no rule may fire on it."""
+    z: list[Array] = field(default_factory=list)
+    """mm; in space alone."""
+    vz: list[Array] = field(default_factory=list)
 
     @classmethod
     def of(cls, values: Array) -> StateSamples:
@@ -78,20 +101,27 @@ class StateSamples:
         Parameters
         ----------
         values
-            (slots, 4, n): x, y, vx, vy; it may be overwritten for each frame.
+            (slots, 4, n): x, y, vx, vy, or in space (slots, 6, n): x, y, z, vx, vy, vz; it may be overwritten
+            for each frame.
 
         Returns
         -------
         StateSamples
             The samples; ages and confidences are NaN.
         """
-        slots = len(values)
+        slots, axes = len(values), values.shape[1] // 2
+
+        def rows(at: int) -> list[Array]:
+            return [values[s, at] for s in range(slots)]
+
         return cls(
-            x=[values[s, 0] for s in range(slots)],
-            y=[values[s, 1] for s in range(slots)],
-            vx=[values[s, 2] for s in range(slots)],
-            vy=[values[s, 3] for s in range(slots)],
+            x=rows(0),
+            y=rows(1),
+            vx=rows(axes),
+            vy=rows(axes + 1),
             unseen_s=[np.nan] * slots,
             confidence=[np.nan] * slots,
             lost=[False] * slots,
+            z=rows(2) if axes == 3 else [],
+            vz=rows(axes + 2) if axes == 3 else [],
         )

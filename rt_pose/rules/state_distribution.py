@@ -1,5 +1,6 @@
 """The state of a condition's keypoints at one time: Gaussians, in px and in mm, and quadrature points.
 
+In the frame of a camera a keypoint has two axes, in space three; its state is position, then velocity.
 Keypoints are independent of each other, as the filter has them. A centroid is the mean of some of them, so
 its covariance, also with its own keypoints, follows from theirs.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +20,53 @@ from rt_pose.rules.closed_forms import Linear, Radial
 from rt_pose.rules.geometry import Geometry
 from rt_pose.rules.probability import MAX_DIMENSIONS, factor, normal_nodes
 from rt_pose.rules.samples import Slot, StateSamples
-from rt_pose.types import FloatArray, Track
+from rt_pose.types import Estimate, FloatArray, Track
 
 Rows = list[list[float]]
 Spreads = dict[int, tuple[slice, NDArray[np.float64]]]
 """By slot: the rows of the standard nodes that it depends on, and how."""
 
 
+class KeypointStates(NamedTuple):
+    """The estimate of one individual; of D axes, 2 in the frame of a camera, 3 in space."""
+
+    position: FloatArray
+    """(K, D) px; in space mm."""
+    velocity: FloatArray
+    """(K, D) px/s; in space mm/s."""
+    cov: FloatArray
+    """(K, 2 D, 2 D)."""
+    seen_ms_ago: FloatArray
+    """(K,)."""
+    lost: NDArray[np.bool_]
+    """(K,)."""
+
+    @classmethod
+    def of(cls, track: Estimate, who: int) -> KeypointStates:
+        """Get the estimate of an individual; its arrays are the track's own.
+
+        Parameters
+        ----------
+        track
+            The track.
+        who
+            Index of the individual; in space there is one.
+
+        Returns
+        -------
+        KeypointStates
+            Its keypoints.
+        """
+        if isinstance(track, Track):
+            xy, velocity, cov = track.xy[who], track.velocity[who], track.cov[who]
+            return cls(xy, velocity, cov, track.seen_ms_ago[who], track.lost[who])
+        return cls(track.xyz, track.velocity, track.cov, track.seen_ms_ago, track.lost)
+
+
 class StateDistribution:
     """Means and covariances of slots, set for each track; covariances are computed only where asked for."""
 
-    def __init__(self, slots: list[Slot], geometry: Geometry | None) -> None:
+    def __init__(self, slots: list[Slot], geometry: Geometry | None, axes: int = 2) -> None:
         """Allocate means and samples.
 
         Parameters
@@ -36,14 +74,16 @@ class StateDistribution:
         slots
             The keypoints a condition looks at, each in px or mm.
         geometry
-            Geometry of the camera, for slots in mm.
+            Geometry of the camera, for slots in mm; None in space.
+        axes
+            2 in the frame of a camera, 3 in space.
         """
-        self._slots, self._geometry = slots, geometry
-        self._values = np.full((len(slots), 4, 1), np.nan)
+        self._slots, self._geometry, self._size = slots, geometry, 2 * axes
+        self._values = np.full((len(slots), self._size, 1), np.nan)
         self.samples = StateSamples.of(self._values)
         """The mean."""
-        self.means: Rows = [[math.nan] * 4 for _ in slots]
-        """By slot: x, y, vx, vy."""
+        self.means: Rows = [[math.nan] * self._size for _ in slots]
+        """By slot: x, y, vx, vy; in space x, y, z, vx, vy, vz."""
         self.maps: list[NDArray[np.float64] | None] = [None] * len(slots)
         """By slot: derivative of its coordinates by those in px; None in px."""
         self._members = [np.array(slot.keypoints) for slot in slots]
@@ -52,10 +92,9 @@ class StateDistribution:
         self._has_centroid = any(slot.others for slot in slots)
         self._covs: dict[int, Rows] = {}
         self._covs_between: dict[tuple[int, int], Rows | None] = {}
-        self._track: Track | None = None
-        self._who = 0
+        self._now: KeypointStates | None = None
 
-    def set_track(self, track: Track, who: int, confidence: FloatArray | None) -> None:
+    def set_track(self, track: Estimate, who: int, confidence: FloatArray | None) -> None:
         """Take the means of a track; covariances are computed where they are asked for.
 
         Parameters
@@ -67,7 +106,7 @@ class StateDistribution:
         confidence
             The network's in the newest frame, (N, K) 0..1; None where it is not known.
         """
-        self._track, self._who = track, who
+        now = self._now = KeypointStates.of(track, who)
         self._covs.clear()
         self._covs_between.clear()
         samples = self.samples
@@ -75,21 +114,21 @@ class StateDistribution:
         for s, slot in enumerate(self._slots):
             k = slot.keypoint
             if slot.others:
-                self._set_centroid(s, track, confidence)
+                self._set_centroid(s, now, None if confidence is None else confidence[who])
                 continue
-            mean = [*track.xy[who, k].tolist(), *track.velocity[who, k].tolist()]
+            mean = [*now.position[k].tolist(), *now.velocity[k].tolist()]
             if slot.metric and self._geometry is not None:
                 mean, self.maps[s] = self._geometry.to_mm(mean)
             self.means[s] = mean
             self._values[s, :, 0] = mean
-            samples.unseen_s[s] = float(track.seen_ms_ago[who, k]) / 1e3
-            samples.lost[s] = bool(track.lost[who, k])
+            samples.unseen_s[s] = float(now.seen_ms_ago[k]) / 1e3
+            samples.lost[s] = bool(now.lost[k])
             samples.confidence[s] = math.nan if confidence is None else float(confidence[who, k])
 
-    def _set_centroid(self, s: int, track: Track, confidence: FloatArray | None) -> None:
+    def _set_centroid(self, s: int, now: KeypointStates, confidence: FloatArray | None) -> None:
         """Its mean is that of its keypoints, each in the slot's unit; it is as sure as the worst of them."""
-        members, who, samples = self._members[s], self._who, self.samples
-        states = np.hstack([track.xy[who, members], track.velocity[who, members]])  # (members, 4)
+        members, samples = self._members[s], self.samples
+        states = np.hstack([now.position[members], now.velocity[members]])  # (members, size)
         if self._slots[s].metric and self._geometry is not None:
             mapped = [self._geometry.to_mm(state) for state in states.tolist()]
             states = np.array([mean for mean, _ in mapped])
@@ -97,9 +136,9 @@ class StateDistribution:
         mean = states.mean(axis=0)
         self.means[s] = mean.tolist()
         self._values[s, :, 0] = mean
-        samples.unseen_s[s] = float(np.max(track.seen_ms_ago[who, members])) / 1e3
-        samples.lost[s] = bool(track.lost[who, members].any())
-        samples.confidence[s] = math.nan if confidence is None else float(np.min(confidence[who, members]))
+        samples.unseen_s[s] = float(np.max(now.seen_ms_ago[members])) / 1e3
+        samples.lost[s] = bool(now.lost[members].any())
+        samples.confidence[s] = math.nan if confidence is None else float(np.min(confidence[members]))
 
     def between(self, s: int, t: int) -> Rows | None:
         """Compute the covariance between two slots.
@@ -112,7 +151,8 @@ class StateDistribution:
         Returns
         -------
         Rows or None
-            (4, 4) over [x, y, vx, vy], each in its slot's unit; None where they share no keypoint.
+            (4, 4) over [x, y, vx, vy], in space (6, 6), each in its slot's unit; None where they share no
+            keypoint.
         """
         if (s, t) not in self._covs_between:
             self._covs_between[s, t] = self._sum_shared(s, t)
@@ -124,9 +164,9 @@ class StateDistribution:
         shared = [k for k in first if k in second]
         if not shared:
             return None
-        total = np.zeros((4, 4))
+        total = np.zeros((self._size, self._size))
         for k in shared:
-            cov = self.cov_px(k)
+            cov = self.cov_tracked(k)
             to_s, to_t = self._map_of(s, first.index(k)), self._map_of(t, second.index(k))
             cov = cov if to_s is None else to_s @ cov
             total += cov if to_t is None else cov @ to_t.T
@@ -149,7 +189,7 @@ class StateDistribution:
         Returns
         -------
         Rows
-            (4, 4) over [x, y, vx, vy], in the slot's unit.
+            (4, 4) over [x, y, vx, vy], in space (6, 6), in the slot's unit.
         """
         rows = self._covs.get(s)
         if rows is None and self._slots[s].others:
@@ -157,12 +197,12 @@ class StateDistribution:
             assert rows is not None
             self._covs[s] = rows
         if rows is None:
-            cov = self.cov_px(self._slots[s].keypoint)
+            cov = self.cov_tracked(self._slots[s].keypoint)
             to_mm = self.maps[s]
             rows = self._covs[s] = (cov if to_mm is None else to_mm @ cov @ to_mm.T).tolist()
         return rows
 
-    def cov_px(self, keypoint: int) -> NDArray[np.float64]:
+    def cov_tracked(self, keypoint: int) -> NDArray[np.float64]:
         """Look up the covariance of a keypoint.
 
         Parameters
@@ -173,10 +213,10 @@ class StateDistribution:
         Returns
         -------
         NDArray[np.float64]
-            (4, 4) over [x, y, vx, vy], px.
+            (4, 4) over [x, y, vx, vy], px; in space (6, 6), mm.
         """
-        assert self._track is not None
-        return self._track.cov[self._who, keypoint]
+        assert self._now is not None
+        return self._now.cov[keypoint]
 
     def mean_of(self, form: Linear) -> float:
         """Compute the mean of a weighted sum.
@@ -219,7 +259,7 @@ class StateDistribution:
         return total
 
     def plane(self, form: Radial) -> tuple[tuple[float, float], tuple[float, float, float]]:
-        """Compute mean and covariance of a vector in the plane.
+        """Compute mean and covariance of a vector in the frame of a camera.
 
         Parameters
         ----------
@@ -238,12 +278,33 @@ class StateDistribution:
             (covariance(x, x), covariance(x, y), covariance(y, y)),
         )
 
+    def vector(self, form: Radial) -> tuple[list[float], Rows]:
+        """Compute mean and covariance of a vector of any number of parts.
+
+        Parameters
+        ----------
+        form
+            The vector.
+
+        Returns
+        -------
+        tuple[list[float], Rows]
+            Of D parts: (D,) and (D, D), in base units.
+        """
+        parts = form.parts
+        return [self.mean_of(part) for part in parts], [[self.covariance(a, b) for b in parts] for a in parts]
+
 
 class QuadraturePoints:
     """Fixed quadrature points of the joint Gaussian of some slots, placed for each state distribution."""
 
     def __init__(
-        self, slots: list[Slot], used: Iterable[int], moving: Iterable[int], half: bool = False
+        self,
+        slots: list[Slot],
+        used: Iterable[int],
+        moving: Iterable[int],
+        half: bool = False,
+        axes: int = 2,
     ) -> None:
         """Lay out the dimensions of the joint distribution.
 
@@ -257,16 +318,18 @@ class QuadraturePoints:
             Those whose velocity is looked at.
         half
             Whether half as many points do.
+        axes
+            2 in the frame of a camera, 3 in space.
         """
-        self._slots, self._used, self._half = slots, sorted(used), half
+        self._slots, self._used, self._half, self._axes = slots, sorted(used), half, axes
         self._has_centroid = any(slots[s].others for s in self._used)
         fast = {self._of(s) for s in moving}
         self._rows: dict[int, slice] = {}
         """By keypoint (by slot where there is a centroid, which depends on its keypoints): its rows among the
-        standard normal nodes; two, or four where its velocity counts."""
+        standard normal nodes; as many as axes, or twice as many where its velocity counts."""
         at = 0
         for one in dict.fromkeys(self._of(s) for s in self._used):
-            size = 4 if one in fast else 2
+            size = 2 * axes if one in fast else axes
             self._rows[one] = slice(at, at + size)
             at += size
         self._dimensions = at
@@ -292,10 +355,11 @@ class QuadraturePoints:
         if self._dimensions > MAX_DIMENSIONS:
             raise UserError(
                 f"{where}: its condition looks at {len(self._rows)} keypoints at once, too many for a "
-                f"probability; at most {MAX_DIMENSIONS // 2}, or {MAX_DIMENSIONS // 4} with their velocities"
+                f"probability; at most {MAX_DIMENSIONS // self._axes}, or "
+                f"{MAX_DIMENSIONS // (2 * self._axes)} with their velocities"
             )
         self._standard = normal_nodes(self._dimensions, self._half)
-        self._values = np.full((len(self._slots), 4, self._standard.shape[1]), np.nan)
+        self._values = np.full((len(self._slots), 2 * self._axes, self._standard.shape[1]), np.nan)
         self._samples = StateSamples.of(self._values)
 
     def fill(self, state: StateDistribution) -> StateSamples | None:
@@ -357,4 +421,4 @@ class QuadraturePoints:
     def _factor(self, state: StateDistribution, keypoint: int) -> NDArray[np.float64]:
         rows = self._rows[keypoint]
         size = rows.stop - rows.start
-        return np.array(factor(state.cov_px(keypoint)[:size, :size].tolist()))
+        return np.array(factor(state.cov_tracked(keypoint)[:size, :size].tolist()))

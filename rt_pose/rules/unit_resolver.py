@@ -187,6 +187,30 @@ class UnitResolver:
             case Negative(inner) | Not(inner):
                 yield from self._evidence(inner)
 
+class SpatialUnits(UnitResolver):
+    """In space every length is in mm."""
+
+    def __init__(self, error: Callable[[int, str], UserError]) -> None:
+        """Keep how errors are made.
+
+        Parameters
+        ----------
+        error
+            Makes an error of a place in the condition and a message.
+        """
+        super().__init__(error, {}, MetricScale(available=True))
+
+    def is_metric(self, node: Node, zones: bool = True) -> bool:  # noqa: ARG002
+        """See `UnitResolver.is_metric`; px are refused."""
+        for place, metric, _ in self._evidence(node):
+            if not metric:
+                raise self._error(place, "px in a rule that is judged in space: write mm, cm or m")
+        return True
+
+    def unit_name(self, unit: str, call: Call) -> str:  # noqa: ARG002
+        """See `UnitResolver.unit_name`."""
+        return unit.replace("px", "mm")
+
 
 def _scale_zone(zone: Zone, scale: float, metric: bool) -> Zone:
     match zone:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
+from rt_pose.rules.quantities_in_space import IN_SPACE, SHARED
 from rt_pose.rules.units import UNIT_NAMES
 from rt_pose.rules.value import FUNCTIONS
 
@@ -21,6 +22,8 @@ def vocabulary() -> list[str]:
     quantities = [q for q in map(find_quantity, quantity_names()) if q is not None]
     lines = ["a rule's `when` is made of these:", ""]
     lines += [_line(q) for q in quantities]
+    lines += ["", "in space, in a rule with `view`, these, and of the above " + ", ".join(SHARED) + ":", ""]
+    lines += [_line(q) for name, q in IN_SPACE.items() if name not in SHARED]
     lines += ["", "where", ""]
     lines += [f"  {kind:10} is {says}" for kind, says in KINDS.items()]
     lines += [
@@ -32,7 +35,7 @@ def vocabulary() -> list[str]:
         "joined by  < <= > >= (also chained: 60 deg < phase(...) < 120 deg), and, or, not, + - * /,",
         f"           brackets, and the functions {', '.join(FUNCTIONS)}",
         f"units      {', '.join(UNIT_NAMES)};",
-        "           mm and its kin need `geometry`; a number without a unit takes the quantity's",
+        "           mm and its kin need `geometry`, or `view`; a number without a unit takes the quantity's",
         "",
         f"example    {EXAMPLE}",
     ]

@@ -307,8 +307,8 @@ def _box(zone: ZoneConfig, where: str) -> Box:
     numbers = zone.box or []
     if not _finite(numbers, 4) or numbers[0] >= numbers[2] or numbers[1] >= numbers[3]:
         raise UserError(
-            f"{where}: expected `box: [left, top, right, bottom]` with left < right and top < bottom, "
-            f"got {numbers}"
+            f"{where}: expected `box: [left, top, right, bottom]` with left < right and top < bottom, or in "
+            f"space six numbers [x0, y0, z0, x1, y1, z1], got {numbers}"
         )
     left, top, right, bottom = numbers
     return Box(left, top, right, bottom, zone.unit == "mm")
@@ -334,7 +334,7 @@ def _line(zone: ZoneConfig, where: str) -> Line:
 def _point(zone: ZoneConfig, where: str) -> Point:
     numbers = zone.point or []
     if not _finite(numbers, 2):
-        raise UserError(f"{where}: expected `point: [x, y]`, got {numbers}")
+        raise UserError(f"{where}: expected `point: [x, y]`, or in space [x, y, z], got {numbers}")
     x, y = numbers
     return Point(x, y, zone.unit == "mm")
 

@@ -17,7 +17,7 @@ from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.rig_time import RigTime
 from rt_pose.delivery import Delivery, deliveries
 from rt_pose.errors import UserError, nearest
-from rt_pose.records import EventRecord, Observation
+from rt_pose.records import EventRecord, GroupRecord, Observation
 from rt_pose.session.read import Session
 
 log = logging.getLogger(__name__)
@@ -71,11 +71,18 @@ def effect_times_s(session: Session, rule: str) -> list[float]:
         if became.get(record.event.id, ("unknown", ""))[0] not in NOT_GIVEN:
             effects[record.seq].append(record.event.t_effect_ns - record.event.t_cause_ns)
     time = RigTime(session.info.semantics)
+    places: dict[int, tuple[int, int]] = {}
+    """By observation, its scene time and its place on the rig."""
     times = []
     for item in session.inputs:
         if isinstance(item, Observation):
             now_ns = time.advance(item.camera, item.stamps)
-            times += [(now_ns + effect_ns) / NS_PER_S for effect_ns in effects[item.seq]]
+            places[item.seq] = item.stamps.t_scene_ns, now_ns
+        elif isinstance(item, GroupRecord) and (used := [places[seq] for seq in item.used if seq in places]):
+            now_ns = max(used)[1]  # a group of views decides at the newest frame that it has used
+        else:
+            continue
+        times += [(now_ns + effect_ns) / NS_PER_S for effect_ns in effects[item.seq]]
     return sorted(times)
 
 

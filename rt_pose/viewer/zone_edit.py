@@ -17,6 +17,7 @@ from rt_pose.config.rules import ZoneConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.geometry import Geometry
 from rt_pose.rules.zones import SHAPES, make_zones
+from rt_pose.rules.zones_in_space import is_in_space
 
 DIGITS = {"px": 1, "mm": 2}
 """Behind the point, of what is drawn: a hand is no more exact."""
@@ -86,7 +87,7 @@ class ZoneEditor:
         """
         names = []
         for name, zone in self.zones.items():
-            if shape_of(zone) and (zone.unit == "px" or self._geometry is not None):
+            if shape_of(zone) and not is_in_space(zone) and (zone.unit == "px" or self._geometry is not None):
                 names.append(name)
         return names
 
