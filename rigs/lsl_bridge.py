@@ -7,25 +7,32 @@ Labels, types and units follow the XDF recommendation for MoCap, with px in plac
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rigs.lsl_clock import to_lsl_s
 from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.errors import UserError
 from rt_pose.loop.ports import is_local
-from rt_pose.viewer.messages import Meta, PoseMessage, WireMessage
+from rt_pose.types import ViewsInfo
+from rt_pose.viewer.messages import Meta, Pose3DHeader, Pose3DMessage, PoseHeader, PoseMessage, WireMessage
 from rt_pose.viewer.subscribe import Subscription
 
-TOPICS = ("pose/", "meta")
+TOPICS = ("pose/", "pose3d/", "meta")
 WAIT_MS = 100
 OTHER_CLOCK_NS = 60 * NS_PER_S
 """A message that seems this old, or comes from the future, was stamped by another machine's clock."""
-AXES = (("x", "PositionX", "px"), ("y", "PositionY", "px"), ("confidence", "Confidence", "normalized"))
+Axis = tuple[str, str, str]
 """Of each keypoint: end of the label, type and unit."""
+AXES: tuple[Axis, ...] = (
+    *(("x", "PositionX", "px"), ("y", "PositionY", "px")),
+    ("confidence", "Confidence", "normalized"),
+)
+"""In the frame of a camera."""
 
 
 def run_bridge(
@@ -38,7 +45,7 @@ def run_bridge(
     address
         Where the run publishes, on this machine.
     prefix
-        A stream is called `PREFIX CAMERA`.
+        A stream is called `PREFIX CAMERA`, or `PREFIX GROUP` for a group of views.
     clock
         Host clock, which the run on this machine shares.
     report
@@ -69,7 +76,7 @@ def run_bridge(
 
 
 class PoseStreams:
-    """The streams of the run that publishes now, one for each camera."""
+    """The streams of the run that publishes now, one for each camera and each group of views."""
 
     def __init__(self, prefix: str, clock: Clock, report: Callable[[str], None]) -> None:
         """Begin without a stream: the first `meta` says what they hold.
@@ -111,6 +118,9 @@ class PoseStreams:
         elif isinstance(message.body, PoseMessage) and self._meta is not None:
             self._count_lost(message)
             self._send(message.name, message.body, self._meta)
+        elif isinstance(message.body, Pose3DMessage) and self._meta is not None:
+            self._count_lost(message)
+            self._send_in_space(message.name, message.body, self._meta)
 
     def _count_lost(self, message: WireMessage) -> None:
         seq, before = message.header.seq, self._seq.get(message.name)
@@ -123,19 +133,35 @@ class PoseStreams:
         if individuals == 0 or keypoints != len(meta.keypoints):
             self.unreadable += 1
             return
-        outlet = self._outlets.get(camera)
-        if outlet is None or outlet.channel_count != individuals * keypoints * len(AXES):
-            outlet = self._outlets[camera] = self._open(camera, meta, individuals)
         values = np.full((individuals, keypoints, len(AXES)), np.nan, dtype=np.float32)
         values[..., :2] = np.where(pose.lost[..., np.newaxis], np.nan, pose.xy)
         if pose.confidence is not None:
             values[..., 2] = pose.confidence
-        outlet.push_sample(values.ravel().tolist(), to_lsl_s(self._time_of(pose), self._clock))
+        self._push(camera, AXES, values, meta, self._time_of(pose.header))
+
+    def _send_in_space(self, group: str, pose: Pose3DMessage, meta: Meta) -> None:
+        info = meta.views.get(group)
+        if info is None or len(pose.lost) != len(meta.keypoints):
+            self.unreadable += 1
+            return
+        values = np.empty((1, len(pose.lost), 4), dtype=np.float32)
+        values[0, :, :3] = np.where(pose.lost[:, np.newaxis], np.nan, pose.xyz)
+        values[0, :, 3] = pose.confidence
+        self._push(group, axes_in_space(info), values, meta, self._time_of(pose.header))
+
+    def _push(
+        self, name: str, axes: Sequence[Axis], values: NDArray[np.float32], meta: Meta, t_ns: int
+    ) -> None:
+        """Send a sample, (individuals, keypoints, axes)."""
+        outlet = self._outlets.get(name)
+        if outlet is None or outlet.channel_count != values.size:
+            outlet = self._outlets[name] = self._open(name, meta, len(values), axes)
+        outlet.push_sample(values.ravel().tolist(), to_lsl_s(t_ns, self._clock))
         self.sent += 1
 
-    def _time_of(self, pose: PoseMessage) -> int:
+    def _time_of(self, header: PoseHeader | Pose3DHeader) -> int:
         """The exposure, or the arrival where the camera gives none; host time, ns."""
-        header, now_ns = pose.header, self._clock.now_ns()
+        now_ns = self._clock.now_ns()
         if not 0 <= now_ns - header.t_pub_ns <= OTHER_CLOCK_NS:
             raise UserError(
                 "bridge lsl: the run's times are not of this machine's clock; run the bridge on the "
@@ -145,28 +171,47 @@ class PoseStreams:
             return header.t_exposure_ns
         return header.t_pub_ns - (header.age_ns or 0)
 
-    def _open(self, camera: str, meta: Meta, individuals: int) -> Any:
+    def _open(self, name: str, meta: Meta, individuals: int, axes: Sequence[Axis]) -> Any:
         from pylsl import StreamOutlet
 
-        info = describe(f"{self._prefix} {camera}", camera, meta, individuals)
+        info = describe(f"{self._prefix} {name}", name, meta, individuals, axes)
         outlet = StreamOutlet(info)
         self._report(f"LSL stream '{info.name()}' (MoCap, {info.channel_count()} channels)")
         return outlet
 
 
-def describe(name: str, camera: str, meta: Meta, individuals: int) -> Any:
-    """Describe the stream of a camera.
+def axes_in_space(info: ViewsInfo) -> tuple[Axis, ...]:
+    """List what is sent of each keypoint in space.
+
+    Parameters
+    ----------
+    info
+        The group of views.
+
+    Returns
+    -------
+    tuple[Axis, ...]
+        As `AXES`.
+    """
+    places = tuple((axis.lower(), f"Position{axis}", info.unit) for axis in "XYZ")
+    return (*places, AXES[-1])
+
+
+def describe(name: str, camera: str, meta: Meta, individuals: int, axes: Sequence[Axis] = AXES) -> Any:
+    """Describe the stream of a camera, or of a group of views.
 
     Parameters
     ----------
     name
         Name of the stream.
     camera
-        Name of the camera.
+        Name of the camera or group.
     meta
         What the run tracks.
     individuals
         How many animals.
+    axes
+        Of each keypoint.
 
     Returns
     -------
@@ -176,11 +221,11 @@ def describe(name: str, camera: str, meta: Meta, individuals: int) -> Any:
     """
     from pylsl import IRREGULAR_RATE, StreamInfo
 
-    count = individuals * len(meta.keypoints) * len(AXES)
+    count = individuals * len(meta.keypoints) * len(axes)
     info = StreamInfo(name, "MoCap", count, IRREGULAR_RATE, "float32", f"rt-pose-{name}")
     description = info.desc()
     channels = description.append_child("channels")
-    for fields in channel_fields(meta.keypoints, individuals):
+    for fields in channel_fields(meta.keypoints, individuals, axes):
         _append(channels, "channel", fields)
     _append(description, "acquisition", {"manufacturer": "rt-pose", "session": meta.session})
     setup = description.append_child("setup")
@@ -197,7 +242,9 @@ def describe(name: str, camera: str, meta: Meta, individuals: int) -> Any:
     return info
 
 
-def channel_fields(keypoints: list[str], individuals: int) -> Iterator[dict[str, str]]:
+def channel_fields(
+    keypoints: list[str], individuals: int, axes: Sequence[Axis] = AXES
+) -> Iterator[dict[str, str]]:
     """List what is said of each channel, in the order of the channels.
 
     Parameters
@@ -206,6 +253,8 @@ def channel_fields(keypoints: list[str], individuals: int) -> Iterator[dict[str,
         Names of the keypoints.
     individuals
         How many animals; with one alone labels do not name it.
+    axes
+        Of each keypoint.
 
     Yields
     ------
@@ -215,7 +264,7 @@ def channel_fields(keypoints: list[str], individuals: int) -> Iterator[dict[str,
     for individual in range(individuals):
         owner = f"animal{individual}"
         for keypoint in keypoints:
-            for end, kind, unit in AXES:
+            for end, kind, unit in axes:
                 label = f"{keypoint}_{end}" if individuals == 1 else f"{owner}_{keypoint}_{end}"
                 yield {"label": label, "marker": keypoint, "object": owner, "type": kind, "unit": unit}
 

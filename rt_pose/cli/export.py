@@ -15,6 +15,7 @@ from rt_pose.files import check_output
 if TYPE_CHECKING:
     from rt_pose.export.formats import Format
     from rt_pose.export.poses import Recording
+    from rt_pose.session.read import Session
 
 
 def export(options: Namespace) -> int:
@@ -26,13 +27,18 @@ def export(options: Namespace) -> int:
     chosen = find_format(options.format or "", out)
     _check_out(source, out, Path(options.video or source), options.overwrite)
     recording = _recording(source, chosen, options)
+    write = chosen.write if recording.cameras else chosen.spatial
+    assert write is not None  # else no such recording is made
     with _whole(out) as part:
-        chosen.write(recording, part)
+        write(recording, part)
     for poses in recording.cameras:
         name = f"camera '{poses.camera}': " if poses.camera else ""
         print(f"{name}{len(poses.frames):,} frames of {len(poses.keypoints)} keypoints; times: {poses.times}")
         if poses.where:
             print(f"{name}numbered by the {poses.where}")
+    for placed in recording.spatial:
+        what = f"{len(placed.t_s):,} times of {len(placed.keypoints)} keypoints in space, {placed.info.unit}"
+        print(f"group '{placed.group}': {what}; times: exposure of the newest view")
     for loss in losses(recording):
         print(f"missing: {loss}")
     if lacking := left_out(recording, chosen):
@@ -45,19 +51,23 @@ def export(options: Namespace) -> int:
 
 def _check_out(source: Path, out: Path, video: Path, overwrite: bool) -> None:
     """Nothing is replaced that the user has not named, and never what a session consists of."""
+    from rt_pose.export.deposit import calibrations
     from rt_pose.session.read import read_info
     from rt_pose.session.seal import SEAL_NAME, sealed_names
 
     if not out.absolute().parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.parent}; make it first")
-    own = [*sealed_names(read_info(source).cameras), SEAL_NAME] if source.is_dir() else []
+    own: list[str] = []
+    if source.is_dir():
+        info = read_info(source)
+        own = [*sealed_names(info.cameras), SEAL_NAME, *calibrations(info.views)]
     check_output(out, [source, video, *(source / name for name in own)], overwrite=True)
     if out.exists() and not overwrite:
         raise UserError(f"--out {out}: is there already; give another name, or --overwrite to replace it")
 
 
 def _recording(source: Path, chosen: Format, options: Namespace) -> Recording:
-    from rt_pose.export.formats import CAMERAS
+    from rt_pose.export.formats import CAMERAS, SPACE, YES
     from rt_pose.export.poses import recording_of_session
     from rt_pose.export.predictions import recording_of_file
     from rt_pose.session.read import Session
@@ -72,13 +82,39 @@ def _recording(source: Path, chosen: Format, options: Namespace) -> Recording:
     if options.fps or options.video:
         raise UserError(f"{source}: a session has its own times and films; leave --fps and --video out")
     session = Session.read(source)
+    if camera in session.info.views:
+        return _recording_of_group(session, camera, chosen)
     names = [camera] if camera else list(session.info.cameras)
     if len(names) > 1 and CAMERAS not in chosen.holds:
+        groups = ", ".join(session.info.views) if chosen.spatial else ""
+        also = f" and, in space, {groups}" if groups else ""
         raise UserError(
-            f"session {source}: it has the cameras {', '.join(names)}, and {chosen.name} holds one; say "
-            "which with --camera"
+            f"session {source}: it has the cameras {', '.join(names)}{also}, and {chosen.name} holds one; "
+            "say which with --camera"
         )
-    return recording_of_session(session, names)
+    beside = chosen.holds.get(SPACE) == YES and not camera
+    return recording_of_session(session, names, list(session.info.views) if beside else [])
+
+
+def _recording_of_group(session: Session, group: str, chosen: Format) -> Recording:
+    """A group of cameras by itself."""
+    from rt_pose.export.formats import FORMATS, SPACE, YES
+    from rt_pose.export.poses import recording_of_session
+
+    if chosen.spatial is None:
+        if chosen.holds.get(SPACE) == YES:
+            raise UserError(
+                f"--camera {group}: {chosen.name} holds a group beside its cameras; leave --camera out"
+            )
+        fitting = ", ".join(one.name for one in FORMATS.values() if SPACE in one.holds)
+        raise UserError(
+            f"--camera {group}: is a group of cameras, and {chosen.name} has no place for tracks in space; "
+            f"expected one of {fitting}"
+        )
+    recording = recording_of_session(session, [], [group])
+    if not recording.spatial:
+        raise UserError(f"session {session.path}: the group '{group}' has placed nothing in space")
+    return recording
 
 
 def _print_metadata(recording: Recording) -> None:
@@ -123,7 +159,10 @@ def export_parser(parser: Parser) -> None:
         "that is of one alone.",
     )
     parser.add_argument(
-        "--camera", type=str, help="One of several; nwb, parquet and rerun take all where none is named."
+        "--camera",
+        type=str,
+        help="One of several; nwb, parquet and rerun take all where none is named. Or a group of views, in "
+        "csv, netcdf and parquet.",
     )
     parser.add_argument(
         "--video", type=str, help="Of a file of predictions: its video, for times and pictures."

@@ -10,11 +10,13 @@ import io
 import lzma
 import shutil
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.config.views import VIEWS_FOLDER, copy_name
 from rt_pose.errors import UserError
 from rt_pose.files import is_plain_name
 from rt_pose.offline.hdf import MOST_BYTES
@@ -37,7 +39,7 @@ _DAMAGED = (
 
 
 def pack(session: Session) -> NDArray[np.uint8]:
-    """Pack what a replay needs of a session: log, description with configuration, seal, models' manifests.
+    """Pack what a replay needs of a session: log, description, seal, models' manifests, calibrations.
 
     Parameters
     ----------
@@ -51,12 +53,29 @@ def pack(session: Session) -> NDArray[np.uint8]:
     """
     files = {name: session.path / name for name in ARCHIVED}
     files |= {name: file for name, file in manifests(session).items() if file is not None}
+    files |= {name: session.path / name for name in calibrations(session.info.views)}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz") as archive:
         for name, file in files.items():
             if file.is_file():
                 archive.add(file, name)
     return np.frombuffer(buffer.getvalue(), np.uint8)
+
+
+def calibrations(groups: Iterable[str]) -> list[str]:
+    """List the copies of the groups' calibrations in a session.
+
+    Parameters
+    ----------
+    groups
+        Names of the groups of views.
+
+    Returns
+    -------
+    list[str]
+        Paths within the session's folder.
+    """
+    return [f"{VIEWS_FOLDER}/{copy_name(group)}" for group in groups]
 
 
 def manifests(session: Session) -> dict[str, Path | None]:
@@ -142,7 +161,8 @@ class _SmallReads(lzma.LZMAFile):
 def _extract(archive: tarfile.TarFile, folder: Path, most_bytes: int) -> None:
     for member in archive:
         name = member.name
-        wanted = name in ARCHIVED or (is_plain_name(name) and name.endswith(MANIFEST))
+        own = is_plain_name(name) and name.endswith(MANIFEST)
+        wanted = name in ARCHIVED or own or _is_calibration(name)
         source = archive.extractfile(member) if member.isreg() and wanted else None
         if source is None:
             continue
@@ -152,5 +172,11 @@ def _extract(archive: tarfile.TarFile, folder: Path, most_bytes: int) -> None:
                 f"{name} in it claims {member.size:,} bytes; there is room for {free:,} in {folder}"
             )
         most_bytes -= member.size
+        (folder / name).parent.mkdir(exist_ok=True)
         with (folder / name).open("wb") as target:
             shutil.copyfileobj(source, target)
+
+
+def _is_calibration(name: str) -> bool:
+    folder, _, file = name.partition("/")
+    return folder == VIEWS_FOLDER and is_plain_name(file)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rt_pose.errors import UserError, nearest
-from rt_pose.export import film, movement, nwb, rerun, sleap, tables
+from rt_pose.export import film, movement, nwb, rerun, sleap, spatial_tables, tables
 from rt_pose.export.poses import Recording
 from rt_pose.extras import installed, remedy
 from rt_pose.session.frame_numbers import NOT_IN_VIDEO
@@ -17,13 +17,17 @@ TIMES, UNNUMBERED = "times of exposures", "frames that the video lacks"
 COVARIANCES, VELOCITIES = "covariances", "velocities"
 ANIMALS, IDENTITIES = "several animals", "probabilities of identity"
 CAMERAS, EVENTS, LATENCIES = "several cameras", "events and stimuli", "latency of each frame"
+SPACE = "tracks in space"
 PICTURES, DEPOSIT = "pictures", "log and configuration, to replay"
 CONTENT = (
     *(POSES, ANIMALS, IDENTITIES, SKELETON, NUMBERS, UNNUMBERED, TIMES, COVARIANCES, VELOCITIES),
-    *(CAMERAS, EVENTS, LATENCIES, PICTURES, DEPOSIT),
+    *(CAMERAS, SPACE, EVENTS, LATENCIES, PICTURES, DEPOSIT),
 )
 """What a session has, in the order of the documentation's table."""
-YES, DRAWN, BESIDE = "yes", "drawn", "beside"
+YES, DRAWN, BESIDE, ALONE = "yes", "drawn", "beside", "alone"
+CONFIDENCES, VIEWS, CALIBRATION = "confidences", "views and reprojection errors", "calibration"
+SPATIAL_CONTENT = (CONFIDENCES, SKELETON, COVARIANCES, VELOCITIES, VIEWS, CALIBRATION)
+"""What tracks in space have besides places and times."""
 
 
 def _holds(*content: str, **others: tuple[str, ...]) -> dict[str, str]:
@@ -40,18 +44,26 @@ class Format:
     """Who reads it."""
     write: Callable[[Recording, Path], None]
     holds: Mapping[str, str] = field(default_factory=dict)
-    """Of `CONTENT` what has a place, and how: yes, drawn into the picture, or beside, by a path to it."""
+    """Of `CONTENT` what has a place, and how: yes, drawn into the picture, beside, by a path to it, or alone,
+    in a file that holds nothing else."""
     modules: tuple[str, ...] = ()
     """What must be installed."""
     extra: str = "export"
     """What installs it."""
+    spatial: Callable[[Recording, Path], None] | None = None
+    """Writes the tracks in space of one group, in a file of their own."""
+    spatial_holds: tuple[str, ...] = SPATIAL_CONTENT
+    """What that file has a place for."""
 
 
 FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
         Format(
-            "csv", ".csv", "Lightning Pose, DeepLabCut", tables.write_csv, _holds(POSES, ANIMALS, NUMBERS)
+            *("csv", ".csv", "Lightning Pose, DeepLabCut", tables.write_csv),
+            _holds(POSES, ANIMALS, NUMBERS, alone=(SPACE,)),
+            spatial=spatial_tables.write_csv,
+            spatial_holds=(COVARIANCES, VELOCITIES, VIEWS),
         ),
         Format(
             *("dlc-h5", ".h5", "DeepLabCut", tables.write_dlc_h5),
@@ -70,13 +82,15 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             *("netcdf", ".nc", "movement, xarray", movement.write_netcdf),
-            _holds(*CONTENT[: CONTENT.index(VELOCITIES) + 1]),
+            _holds(*CONTENT[: CONTENT.index(VELOCITIES) + 1], alone=(SPACE,)),
             ("xarray", "h5netcdf"),
+            spatial=movement.write_spatial_netcdf,
         ),
         Format(
             *("parquet", ".parquet", "pandas, polars, R, DuckDB", tables.write_parquet),
-            _holds(*CONTENT[: CONTENT.index(CAMERAS) + 1]),
+            _holds(*CONTENT[: CONTENT.index(CAMERAS) + 1], alone=(SPACE,)),
             *(("pyarrow",), "parquet"),
+            spatial=spatial_tables.write_parquet,
         ),
         Format(
             *("nwb", ".nwb", "NWB with ndx-pose", nwb.write_nwb),
@@ -86,10 +100,11 @@ FORMATS: dict[str, Format] = {
         Format(
             *("rerun", ".rrd", "rerun", rerun.write_rerun),
             _holds(
-                *(POSES, ANIMALS, IDENTITIES, SKELETON, UNNUMBERED, TIMES, CAMERAS, EVENTS, PICTURES),
+                *(POSES, ANIMALS, IDENTITIES, SKELETON, UNNUMBERED, TIMES, CAMERAS, SPACE, EVENTS, PICTURES),
                 drawn=(COVARIANCES,),
             ),
             *(("rerun",), "rerun"),
+            spatial_holds=(CONFIDENCES, SKELETON, CALIBRATION),
         ),
         Format(
             *("film", ".mp4", "any player", film.write_film),
@@ -149,8 +164,12 @@ def left_out(recording: Recording, chosen: Format) -> list[str]:
     list[str]
         Of `CONTENT`, with numbers where there are any.
     """
-    found = [name for name in _content(recording) if name not in chosen.holds]
-    return [_counted(recording, name) for name in found]
+    if not recording.cameras:  # a group by itself
+        found = [name for name in SPATIAL_CONTENT if name not in chosen.spatial_holds]
+        return [*found, "what its cameras hold", *([EVENTS] if recording.events else []), DEPOSIT]
+    found = [name for name in _content(recording) if chosen.holds.get(name, ALONE) == ALONE]
+    lacking = [name for name in SPATIAL_CONTENT if recording.spatial and name not in chosen.spatial_holds]
+    return [*(_counted(recording, name) for name in found), *(f"{name} of the {SPACE}" for name in lacking)]
 
 
 def _content(recording: Recording) -> Iterator[str]:
@@ -166,6 +185,7 @@ def _content(recording: Recording) -> Iterator[str]:
         COVARIANCES: first.covariance is not None,
         VELOCITIES: first.velocity is not None,
         CAMERAS: len(recording.cameras) > 1 or bool(recording.other_cameras),
+        SPACE: bool(recording.spatial or recording.other_groups),
         EVENTS: bool(recording.events or recording.stimuli),
         LATENCIES: first.latency_s is not None,
         PICTURES: first.pictures is not None,
@@ -179,6 +199,8 @@ def _counted(recording: Recording, name: str) -> str:
         return f"{sum(poses.unnumbered for poses in recording.cameras):,} {name}"
     if name == CAMERAS:
         return f"the cameras {', '.join(recording.other_cameras)}"
+    if name == SPACE:
+        return f"{SPACE} of the group {', '.join(recording.other_groups)}"
     if name == EVENTS:
         return f"{len(recording.events):,} events and {len(recording.stimuli):,} stimuli"
     return name

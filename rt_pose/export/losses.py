@@ -34,3 +34,11 @@ def losses(recording: Recording) -> Iterator[str]:
             yield f"{poses.untracked:,} observations of camera '{poses.camera}' without a track in the log"
         if poses.same_time:
             yield f"{poses.same_time:,} observations of camera '{poses.camera}' at the time of another one"
+    for group in recording.without_tracks:
+        yield f"the group '{group}' has placed nothing in space"
+    for placed in recording.spatial:
+        if placed.same_time:
+            yield (
+                f"{placed.same_time:,} tracks of the group '{placed.group}' at the time of another one, of "
+                "which the last counts"
+            )

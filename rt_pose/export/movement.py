@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from rt_pose.export.poses import Recording
+from rt_pose.export.spatial import MOMENTS
 from rt_pose.types import FloatArray
 
 INDIVIDUAL = "individual_0"
@@ -64,3 +67,48 @@ def write_netcdf(recording: Recording, out: Path) -> None:
 def _animals_last(values: FloatArray) -> FloatArray:
     """(F, N, K, C) to (F, C, K, N)."""
     return np.swapaxes(values, 1, 3)
+
+
+def write_spatial_netcdf(recording: Recording, out: Path) -> None:
+    """Write a data set of positions in x, y and z over time, velocities and covariances beside them.
+
+    Parameters
+    ----------
+    recording
+        What is exported, of one group of cameras.
+    out
+        The file.
+    """
+    import xarray as xr
+
+    (poses,) = recording.spatial
+    space = ("time", "space", "keypoints", "individuals")
+    data = {
+        "position": (space, _animals_last(poses.xyz[:, None])),
+        "confidence": (space[:1] + space[2:], poses.confidence[..., None]),
+        "velocity": (space, _animals_last(poses.velocity[:, None])),
+        "covariance": (("time", "moment", *space[2:]), _animals_last(poses.covariance[:, None])),
+        "error_px": (space[:1] + space[2:], poses.error_px[..., None]),
+        "cameras": (space[:1] + space[2:], poses.views[..., None]),
+    }
+    coords = {
+        "time": poses.t_s,
+        "space": ["x", "y", "z"],
+        "keypoints": poses.keypoints,
+        "individuals": [INDIVIDUAL],
+        "moment": list(MOMENTS),
+    }
+    start = recording.start_utc_ns
+    attrs = {
+        "ds_type": "poses",
+        "source_software": "rt-pose",
+        "source_file": str(recording.source),
+        "time_unit": "seconds",
+        "times": "exposure of the newest view",
+        "space_unit": poses.info.unit,
+        "start_utc_ns": "" if start is None else str(start),
+        "skeleton": ", ".join(f"{poses.keypoints[a]}-{poses.keypoints[b]}" for a, b in poses.skeleton),
+        "group": poses.group,
+        "views": json.dumps(msgspec.to_builtins(poses.info)),
+    }
+    xr.Dataset(data, coords=coords, attrs=attrs).to_netcdf(out, engine="h5netcdf")

@@ -10,16 +10,17 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import rt_pose
 from rt_pose.errors import UserError
 from rt_pose.export.deposit import ARCHIVE, pack
 from rt_pose.export.events import EVENTS, STIMULI, RuleEvent, Stimulus
 from rt_pose.export.nwb_metadata import as_text, file_fields, metadata_of, subject_of
+from rt_pose.export.nwb_parts import FurtherSeries, add_further, compressed, object_name
+from rt_pose.export.nwb_spatial import add_device, add_spatial, calibrated_devices
 from rt_pose.export.poses import Poses, Recording
 from rt_pose.offline.nwb_poses import NUMBERS, POSES, name_for, nwb_name
 from rt_pose.session.read import STAGES
@@ -30,7 +31,7 @@ REFERENCE = (
 UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 EVENT_COLUMNS = {
-    "camera": "Name of the camera",
+    "camera": "Name of the camera, or of the group of cameras",
     "frame": "The camera's own count of the frame that caused it",
     "rule": "Name of the rule",
     "outcome": "fired, withheld (a control trial) or suppressed",
@@ -144,8 +145,14 @@ def _add_poses(nwb: Any, recording: Recording, out: Path) -> None:
     )
     behavior.add(Skeletons(skeletons=[skeleton]))
     several = len(recording.cameras) > 1
+    calibrated = calibrated_devices(recording.spatial)
     for poses in recording.cameras:
-        _add_camera(nwb, behavior, skeleton, poses, poses.camera if several else "", out)
+        name = nwb_name(poses.camera) or "camera"
+        what = "The camera that was tracked"
+        device = add_device(nwb, name, what, calibrated.get(poses.camera))
+        _add_camera(nwb, behavior, skeleton, poses, poses.camera if several else "", device, out)
+    for placed in recording.spatial:
+        add_spatial(behavior, skeleton, placed)
 
 
 def _check_names(recording: Recording, what: str, names: Sequence[str]) -> None:
@@ -157,11 +164,11 @@ def _check_names(recording: Recording, what: str, names: Sequence[str]) -> None:
         )
 
 
-def _add_camera(nwb: Any, behavior: Any, skeleton: Any, poses: Poses, own: str, out: Path) -> None:
+def _add_camera(
+    nwb: Any, behavior: Any, skeleton: Any, poses: Poses, own: str, device: Any, out: Path
+) -> None:
     from ndx_pose import PoseEstimation
 
-    camera = nwb_name(poses.camera) or "camera"
-    device = nwb.create_device(name=camera, description="The camera that was tracked")
     film, times = _add_film(nwb, poses, device, out), None
     for n, who in enumerate(poses.individuals):
         series = _pose_series(poses, n, times)
@@ -180,9 +187,7 @@ def _add_camera(nwb: Any, behavior: Any, skeleton: Any, poses: Poses, own: str, 
                 source_video=film,
             )
         )
-    for one in further_series(poses):
-        name = object_name(one.name, own, one.individual)
-        behavior.add(_series(name, one.values, one.unit, one.description, times))
+    add_further(behavior, further_series(poses), own, times)
 
 
 def _pose_series(poses: Poses, n: int, times: Any) -> list[Any]:
@@ -197,47 +202,15 @@ def _pose_series(poses: Poses, n: int, times: Any) -> list[Any]:
             PoseEstimationSeries(
                 name=nwb_name(name),
                 description=f"Position of {name}; NaN where it was lost",
-                data=_compressed(poses.xy[:, n, k]),
+                data=compressed(poses.xy[:, n, k]),
                 unit="pixels",
                 reference_frame=REFERENCE.format(*poses.offset_xy),
-                timestamps=_compressed(poses.t_s) if times is None else times,
-                confidence=_compressed(poses.confidence[:, n, k]),
+                timestamps=compressed(poses.t_s) if times is None else times,
+                confidence=compressed(poses.confidence[:, n, k]),
                 confidence_definition="Of the network, 0 to 1",
             )
         )
     return series
-
-
-def object_name(base: str, camera: str, individual: str) -> str:
-    """Name an object of one individual, as one camera saw it.
-
-    Parameters
-    ----------
-    base
-        What it is called in a file of one.
-    camera
-        Name of the camera; empty in a file of one.
-    individual
-        Name of the individual; empty in a file of one, and of what is about all.
-
-    Returns
-    -------
-    str
-        The name.
-    """
-    return name_for(base, "_".join(filter(None, (camera, individual))))
-
-
-class FurtherSeries(NamedTuple):
-    """Values of each frame that ndx-pose has no place for."""
-
-    name: str
-    individual: str
-    """Whose they are; empty of all, and where there is one."""
-    values: NDArray[Any]
-    """(F, ...)."""
-    unit: str
-    description: str
 
 
 def further_series(poses: Poses) -> list[FurtherSeries]:
@@ -275,13 +248,6 @@ def further_series(poses: Poses) -> list[FurtherSeries]:
     return found
 
 
-def _series(name: str, values: Any, unit: str, description: str, times: Any) -> Any:
-    from pynwb import TimeSeries
-
-    data = _compressed(values)
-    return TimeSeries(name=name, data=data, unit=unit, description=description, timestamps=times)
-
-
 def _add_film(nwb: Any, poses: Poses, device: Any, out: Path) -> Any:
     """The film as a file beside, by a path from the folder of the export."""
     from pynwb.image import ImageSeries
@@ -296,7 +262,7 @@ def _add_film(nwb: Any, poses: Poses, device: Any, out: Path) -> Any:
         format="external",
         dimension=list(poses.size),
         unit="n.a.",
-        timestamps=_compressed(poses.pictures.t_s),
+        timestamps=compressed(poses.pictures.t_s),
         device=device,
     )
     nwb.add_acquisition(film)
@@ -328,9 +294,3 @@ def _add_table(
     what = "Every time a rule came true, and what was decided" if events else "What the outputs carried out"
     source = "rt-pose, by exposures on the host's clock"
     nwb.add_events_table(EventsTable(name=name, description=what, source_description=source, columns=columns))
-
-
-def _compressed(values: NDArray[Any]) -> Any:
-    from pynwb import H5DataIO
-
-    return H5DataIO(values, compression="gzip")

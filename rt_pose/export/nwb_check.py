@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 
 from rt_pose.export.events import EVENTS, STIMULI
-from rt_pose.export.nwb import STIMULUS_COLUMNS, event_columns, further_series, object_name
+from rt_pose.export.nwb import STIMULUS_COLUMNS, event_columns, further_series
+from rt_pose.export.nwb_parts import object_name
+from rt_pose.export.nwb_spatial import spatial_name, spatial_series
 from rt_pose.export.poses import Poses, recording_of_session
+from rt_pose.export.spatial import SpatialPoses
 from rt_pose.offline.hdf import MOST_BYTES
 from rt_pose.offline.nwb_poses import NUMBERS, POSES, nwb_name
 from rt_pose.session.read import Session
@@ -51,7 +54,9 @@ def differing_parts(file: Path, session: Session) -> Iterator[str]:
         if not cameras:
             yield "devices: none of them is a camera of the session"
             return
-        recording = recording_of_session(session, cameras)
+        # A file of all cameras holds their groups as well.
+        groups = list(session.info.views) if len(cameras) == len(session.info.cameras) else []
+        recording = recording_of_session(session, cameras, groups)
         attributes = {"timestamp": "t_s"} | {name: name for name in event_columns(recording)}
         yield from _table(nwb, EVENTS, recording.events, attributes)
         attributes = {"timestamp": "t_s", "duration": "duration_s"} | {
@@ -60,6 +65,8 @@ def differing_parts(file: Path, session: Session) -> Iterator[str]:
         yield from _table(nwb, STIMULI, recording.stimuli, attributes)
         for poses in recording.cameras:
             yield from _camera(nwb, poses, poses.camera if len(cameras) > 1 else "")
+        for placed in recording.spatial:
+            yield from _group(nwb, placed)
 
 
 def _table(nwb: Any, name: str, rows: Sequence[Any], attributes: Mapping[str, str]) -> Iterator[str]:
@@ -77,7 +84,6 @@ def _table(nwb: Any, name: str, rows: Sequence[Any], attributes: Mapping[str, st
 
 def _camera(nwb: Any, poses: Poses, own: str) -> Iterator[str]:
     """The series of a camera."""
-    module = "processing/behavior"
     parts: list[tuple[str, Any, float]] = []
     for n, who in enumerate(poses.individuals):
         for k, name in enumerate(poses.keypoints):
@@ -90,9 +96,29 @@ def _camera(nwb: Any, poses: Poses, own: str) -> Iterator[str]:
     for one in further_series(poses):
         if one.name != NUMBERS:
             parts.append((f"{object_name(one.name, own, one.individual)}/data", one.values, 0.0))
+    yield from _parts(nwb, f"camera '{poses.camera}'", parts)
+
+
+def _group(nwb: Any, poses: SpatialPoses) -> Iterator[str]:
+    """The series of a group of cameras."""
+    parts: list[tuple[str, Any, float]] = []
+    for k, name in enumerate(poses.keypoints):
+        series = f"{spatial_name(poses.group)}/{nwb_name(name)}"
+        parts += [
+            (f"{series}/data", poses.xyz[:, k], 0.0),
+            (f"{series}/confidence", poses.confidence[:, k], 0.0),
+            (f"{series}/timestamps", poses.t_s, TOLERANCE_S),
+        ]
+    for one in spatial_series(poses):
+        parts.append((f"{object_name(one.name, poses.group, '')}/data", one.values, 0.0))
+    yield from _parts(nwb, f"group '{poses.group}'", parts)
+
+
+def _parts(nwb: Any, whose: str, parts: Sequence[tuple[str, Any, float]]) -> Iterator[str]:
+    """Compare arrays, each by its place among the poses, what it should be and how exactly."""
     for place, expected, tolerance in parts:
-        if difference := _difference(nwb, f"{module}/{place}", expected, tolerance):
-            yield f"camera '{poses.camera}': {place} {difference}"
+        if difference := _difference(nwb, f"processing/behavior/{place}", expected, tolerance):
+            yield f"{whose}: {place} {difference}"
 
 
 def _difference(nwb: Any, place: str, expected: Any, tolerance: float) -> str:

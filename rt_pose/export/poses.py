@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.clock import NS_PER_S
 from rt_pose.errors import UserError, nearest
 from rt_pose.export.events import RuleEvent, Stimulus, rule_events, stimuli
+from rt_pose.export.spatial import SpatialPoses, spatial_poses
+from rt_pose.export.times import exposure_times, first_ns, utc_ns
 from rt_pose.records import ArrayData, Observation, TrackRecord
-from rt_pose.session.frame_numbers import NOT_IN_VIDEO, camera_stamps, number_frames
+from rt_pose.session.frame_numbers import NOT_IN_VIDEO, number_frames
 from rt_pose.session.individuals import identity_probabilities, individuals_of, slot_confidence
 from rt_pose.session.read import STAGES, Session, stamp_columns
 from rt_pose.session.video_file import UNKNOWN, file_names, read_times
-from rt_pose.types import FloatArray, FrameStamps
+from rt_pose.types import FloatArray
 
 
 @dataclass
@@ -112,9 +114,15 @@ class Recording:
     """Events of those cameras."""
     unnumbered_rows: int = 0
     """Rows of a file of predictions that were left out, since they are no frame of its video."""
+    spatial: list[SpatialPoses] = field(default_factory=list)
+    """Tracks in space, of groups of cameras."""
+    other_groups: list[str] = field(default_factory=list)
+    """Groups of the session that were not asked for."""
+    without_tracks: list[str] = field(default_factory=list)
+    """Groups that were asked for and have placed nothing."""
 
 
-def recording_of_session(session: Session, cameras: Sequence[str]) -> Recording:
+def recording_of_session(session: Session, cameras: Sequence[str], groups: Sequence[str] = ()) -> Recording:
     """Collect what a session recorded.
 
     Parameters
@@ -123,11 +131,13 @@ def recording_of_session(session: Session, cameras: Sequence[str]) -> Recording:
         The session.
     cameras
         Names of the cameras.
+    groups
+        Names of groups of cameras whose tracks in space are exported.
 
     Returns
     -------
     Recording
-        A row for each frame that was decided on.
+        A row for each frame that was decided on, by a camera or in space.
 
     Raises
     ------
@@ -137,20 +147,26 @@ def recording_of_session(session: Session, cameras: Sequence[str]) -> Recording:
     names = list(session.info.cameras)
     for camera in cameras:
         if camera not in names:
-            raise UserError(f"--camera {camera}: the session has {', '.join(names)}{nearest(camera, names)}")
+            known = [*names, *session.info.views]
+            raise UserError(f"--camera {camera}: the session has {', '.join(known)}{nearest(camera, known)}")
     rows = {camera: _observed(session, camera) for camera in cameras}
-    times = {camera: _times([seen.stamps for seen, _ in pairs]) for camera, pairs in rows.items()}
-    zero_ns = _first_ns(session)
+    times = {camera: exposure_times([seen.stamps for seen, _ in pairs]) for camera, pairs in rows.items()}
+    zero_ns = first_ns(session)
     events = rule_events(session, zero_ns)
+    placed = {group: spatial_poses(session, group, zero_ns) for group in groups}
+    chosen = {*cameras, *groups}
     return Recording(
         source=session.path,
         cameras=[_poses(session, camera, rows[camera], *times[camera], zero_ns) for camera in cameras],
-        events=[event for event in events if event.camera in cameras],
+        events=[event for event in events if event.camera in chosen],
         stimuli=stimuli(session, zero_ns),
-        start_utc_ns=_utc_ns(session, zero_ns),
+        start_utc_ns=utc_ns(session, zero_ns),
         session=session,
         other_cameras=[name for name in names if name not in cameras],
-        other_events=sum(event.camera not in cameras for event in events),
+        other_events=sum(event.camera not in chosen for event in events),
+        spatial=[poses for poses in placed.values() if poses is not None],
+        other_groups=[name for name in session.info.views if name not in groups],
+        without_tracks=[name for name, poses in placed.items() if poses is None],
     )
 
 
@@ -168,29 +184,6 @@ def _observed(session: Session, camera: str) -> list[Pair]:
     if not pairs:
         raise UserError(f"session {session.path}: nothing was observed with camera '{camera}'")
     return pairs
-
-
-def _times(stamps: list[FrameStamps]) -> tuple[NDArray[np.int64], str]:
-    """(F,) host time of each exposure, ns, and what that is."""
-    arrival = np.array([one.t_arrival_ns for one in stamps], np.int64)
-    known = np.array([one.t_exposure_ns is not None for one in stamps])
-    if not known.any():
-        return arrival, "arrival; the camera tells no exposures"
-    exposure = np.array([one.t_exposure_ns or 0 for one in stamps], np.int64)
-    if known.all():
-        return exposure, "exposure"
-    delay_ns = int(np.median((arrival - exposure)[known]))
-    lacking = f"of {(~known).sum():,} frames that tell none the arrival less {delay_ns / NS_PER_MS:.3f} ms"
-    return np.where(known, exposure, arrival - delay_ns), f"exposure; {lacking}, the median delay"
-
-
-def _first_ns(session: Session) -> int:
-    """When the first frame of any camera was exposed: exports of one camera after another fit together."""
-    firsts = []
-    for camera in session.info.cameras:
-        stamps = camera_stamps(session, camera)
-        firsts += [int(_times(stamps)[0].min())] if stamps else []
-    return min(firsts)
 
 
 def _poses(
@@ -256,14 +249,6 @@ def _pictures(
 def _stack(arrays: list[ArrayData]) -> FloatArray:
     """(F, N, K, ...)."""
     return np.stack([array.array() for array in arrays])
-
-
-def _utc_ns(session: Session, t_mono_ns: int) -> int | None:
-    """Time of day of a moment of the host's clock, by the session's nearest anchor."""
-    if not session.info.anchors:
-        return None
-    anchor = min(session.info.anchors, key=lambda one: abs(one.t_mono_ns - t_mono_ns))
-    return t_mono_ns - anchor.t_mono_ns + anchor.t_utc_ns
 
 
 def held_rows(poses: Poses) -> NDArray[np.int64]:

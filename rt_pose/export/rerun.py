@@ -14,6 +14,8 @@ from rt_pose.clock import NS_PER_S
 from rt_pose.export.ellipse import outlines
 from rt_pose.export.film import animal_colour, encode
 from rt_pose.export.poses import Pictures, Poses, Recording
+from rt_pose.export.rerun_spatial import log_spatial
+from rt_pose.export.spatial import SpatialPoses
 from rt_pose.types import FloatArray
 from rt_pose.video import read_frames
 
@@ -44,6 +46,11 @@ def write_rerun(recording: Recording, out: Path) -> None:
             _log_video(stream, entity, poses, poses.pictures)
         _log_pose(stream, entity, poses)
         _log_traces(stream, entity, poses)
+    for placed in recording.spatial:
+        log_spatial(
+            stream, placed, _annotations_of([""], placed.keypoints, placed.skeleton), _time(placed.t_s)
+        )
+        _log_spatial_traces(stream, placed)
     _log_events(stream, recording)
     stream.flush()
     stream.disconnect()
@@ -54,20 +61,22 @@ def _entity(poses: Poses) -> str:
 
 
 def _annotations(poses: Poses) -> Any:
+    return _annotations_of(poses.individuals, poses.keypoints, poses.skeleton)
+
+
+def _annotations_of(individuals: list[str], names: list[str], skeleton: list[tuple[int, int]]) -> Any:
     """Names, bones, and of several animals their colours."""
     import rerun as rr
 
-    keypoints = [rr.AnnotationInfo(id=k, label=name) for k, name in enumerate(poses.keypoints)]
-    several = len(poses.individuals) > 1
+    keypoints = [rr.AnnotationInfo(id=k, label=name) for k, name in enumerate(names)]
+    several = len(individuals) > 1
     animals = [
         rr.AnnotationInfo(id=n, label=name or "animal", color=animal_colour(n) if several else None)
-        for n, name in enumerate(poses.individuals)
+        for n, name in enumerate(individuals)
     ]
     return rr.AnnotationContext(
         [
-            rr.ClassDescription(
-                info=animal, keypoint_annotations=keypoints, keypoint_connections=poses.skeleton
-            )
+            rr.ClassDescription(info=animal, keypoint_annotations=keypoints, keypoint_connections=skeleton)
             for animal in animals
         ]
     )
@@ -122,6 +131,13 @@ def _log_traces(stream: Any, entity: str, poses: Poses) -> None:
                 _log_trace(stream, f"{kind}/{whose}/{name}", poses.t_s, values[:, n, k])
         if poses.identity_p is not None:
             _log_trace(stream, f"identity/{whose}", poses.t_s, poses.identity_p[:, n])
+
+
+def _log_spatial_traces(stream: Any, poses: SpatialPoses) -> None:
+    for k, name in enumerate(poses.keypoints):
+        _log_trace(stream, f"confidence/{poses.group}/{name}", poses.t_s, poses.confidence[:, k])
+        for i, axis in enumerate("xyz"):
+            _log_trace(stream, f"place/{poses.group}/{axis}/{name}", poses.t_s, poses.xyz[:, k, i])
 
 
 def _log_trace(stream: Any, place: str, t_s: FloatArray, values: FloatArray) -> None:
@@ -185,11 +201,15 @@ def _blueprint(recording: Recording) -> Any:
     names = [_entity(poses) for poses in recording.cameras]
     stated = any(poses.identity_p is not None for poses in recording.cameras)
     identity = [rrb.TimeSeriesView(origin="identity", name="probability of identity")] if stated else []
+    spaces = [rrb.Spatial3DView(origin=one.group, name=one.group) for one in recording.spatial]
+    units = sorted({one.info.unit for one in recording.spatial})
+    places = [rrb.TimeSeriesView(origin="place", name=f"x, y, z, {', '.join(units)}")] if spaces else []
     return rrb.Blueprint(
         rrb.Horizontal(
-            rrb.Vertical(*(rrb.Spatial2DView(origin=name, name=name) for name in names)),
+            rrb.Vertical(*spaces, *(rrb.Spatial2DView(origin=name, name=name) for name in names)),
             rrb.Vertical(
                 rrb.TimeSeriesView(origin="speed", name="speed, px/s"),
+                *places,
                 rrb.TimeSeriesView(origin="confidence", name="confidence"),
                 *identity,
                 rrb.TextLogView(origin="events", name="events"),

@@ -25,6 +25,7 @@ from rt_pose.reports.plots import (
 )
 from rt_pose.reports.render import render
 from rt_pose.reports.svg_elements import keypoint_colour
+from rt_pose.reports.views import CAMERA_HEAD, KEYPOINT_HEAD, placed_rows, view_rows
 from rt_pose.session.individuals import individuals_of
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.session.video_file import file_names
@@ -88,12 +89,22 @@ def page(session: Session, figures: dict[str, Any]) -> str:
         error_bars=accuracy_bars(poses) if poses else None,
         individual_head=HEAD,
         individual_rows=list(individual_rows(figures.get("individuals", []))),
+        view_heads=(CAMERA_HEAD, KEYPOINT_HEAD),
+        views=_views(figures.get("views", {})),
         drift_rows=list(drift_rows(figures["drift"])),
         what_ran=_what_ran(session, figures),
         advice=advice(session, figures),
         # Last of all: what of a film cannot be shown is known when all pictures are drawn.
         missing=[*session.skipped, *session.info.missing, *_film_problems(session, pictures)],
     )
+
+
+def _views(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Each group of views with its tables."""
+    return {
+        name: {**found, "rows": list(view_rows(found)), "placed": list(placed_rows(found))}
+        for name, found in figures.items()
+    }
 
 
 def _film_problems(session: Session, pictures: dict[str, CameraPictures | None]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from rt_pose.records import AckRecord, Observation, TrackRecord
 from rt_pose.reports.drift import drift_figures
 from rt_pose.reports.events import blocks, command_counts, event_counts, orders
 from rt_pose.reports.individuals import errors_of_frame, individual_figures
+from rt_pose.reports.views import view_figures
 from rt_pose.session.folder import conclude_killed
 from rt_pose.session.read import Session, SessionInfo, StampColumns, stamp_columns
 
@@ -108,6 +109,7 @@ def figures(session: Session) -> dict[str, Any]:
         "accuracy": accuracy(session, session.observations),
         "accuracy_tracks": accuracy(session, session.tracks),
         **({"individuals": individuals} if (individuals := individual_figures(session)) else {}),
+        **({"views": views} if (views := view_figures(session)) else {}),
         "drift": drift_figures(session),
         "replay": _read_json_beside(session, "replay.json"),
         "hindsight": _read_json_beside(session, "hindsight.json"),

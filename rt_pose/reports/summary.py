@@ -9,6 +9,7 @@ from rt_pose.audit.untriggered_rules import format_untriggered
 from rt_pose.delivery import format_counts
 from rt_pose.reports.individuals import individual_rows
 from rt_pose.reports.render import UNKNOWN
+from rt_pose.reports.views import view_lines
 
 MANY_REPLACED = 0.1
 """Share of dropped frames above which the reason is given."""
@@ -30,6 +31,7 @@ def format_summary(figures: dict[str, Any]) -> str:
     lines = [
         *(*_frames(figures["frames"]), *_latency(figures), *_events(figures)),
         *(*_drift(figures), *_processors(figures), *_individuals(figures)),
+        *view_lines(figures.get("views", {})),
     ]
     accuracy = figures["accuracy"]
     if accuracy and accuracy["n"]:

@@ -78,6 +78,27 @@ def format_alive(stats: dict[str, Any]) -> str:
     return f"{', '.join(counts)} of {stats['individuals']} animals, " if counts else ""
 
 
+def format_views(stats: dict[str, Any]) -> str:
+    """Format what groups of views have used, for the live line.
+
+    Parameters
+    ----------
+    stats
+        The content of the `stats` topic.
+
+    Returns
+    -------
+    str
+        Such as `arena: 1200 views, 3 late, `; with the cameras that no longer fit the calibration. Empty for
+        a run without groups.
+    """
+    found = []
+    for name, one in stats.get("views", {}).items():
+        wrong = f", WRONG: {', '.join(one['wrong'])}" if one["wrong"] else ""
+        found.append(f"{name}: {one['used']} views, {one['late']} late{wrong}, ")
+    return "".join(found)
+
+
 class RunConsole(RunObserver):
     """Shows a run on standard error."""
 
@@ -131,6 +152,13 @@ class RunConsole(RunObserver):
             rate = rate_in_words(camera["rate_hz"], camera["trigger"])
             size = f"{camera['width']}x{camera['height']}x{camera['channels']}"
             show(f"camera {camera['name']}: {camera['driver']} {camera['serial']} {size}, {rate}")
+        for name, views in description.get("views", {}).items():
+            axes = "z is up" if views["up"] is not None else "axes of the calibration"
+            cameras = ", ".join(views["cameras"])
+            show(
+                f"views {name}: {cameras}; calibration {views['calibration']}, places in {views['unit']}, "
+                f"{axes}"
+            )
         for output in description["outputs"].values():
             source = "" if output.get("stated_delay_ms") is None else " by its certificate"
             delay = f"{output['delay_ms']:g} ms{source}"
@@ -152,6 +180,7 @@ class RunConsole(RunObserver):
         dropped = sum(stats["dropped"].values()) + stats["frames"]["device_gaps"]
         self._update(
             f"{stats['frames']['processed']} frames, {stats['rate_hz']:.1f}/s, {shown}, {format_alive(stats)}"
+            f"{format_views(stats)}"
             f"dropped {dropped}, late {stats['deadline']['missed']}, {format_events(stats)}, "
             f"{'armed' if stats['armed'] else 'disarmed'}",
             failed=bool(stats["last_failure"] or stats["output_failed"] or stats["output_faults"]),

@@ -44,6 +44,11 @@ def alerts(stats: StatsBody | None) -> list[str]:
         for name, found in stats.drift.items()
         if found.alarm
     ]
+    lines += [
+        f"views '{name}': {', '.join(found.wrong)} NO LONGER FIT THE CALIBRATION: {found.why}"
+        for name, found in stats.views.items()
+        if found.wrong
+    ]
     if stats.records_refused:
         lines.append(f"{stats.records_refused} records did not reach the session's log")
     return lines

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QBuffer, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QCursor, QImage, QImageReader, QMouseEvent, QPixmap, QTransform
-from PySide6.QtWidgets import (
-    QGraphicsItem,
-    QGraphicsPixmapItem,
-    QGraphicsScene,
-    QGridLayout,
-    QToolTip,
-)
+from PySide6.QtCore import QBuffer, QPointF, QRectF, Qt
+from PySide6.QtGui import QCursor, QImage, QImageReader, QPixmap, QTransform
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsPixmapItem, QToolTip
 
 from rt_pose.rules.geometry import Geometry
 from rt_pose.rules.placed_zones import Corners
 from rt_pose.rules.zones import Zone
-from rt_pose.viewer import style
 from rt_pose.viewer.hover import describe_keypoint, describe_zone, nearest_keypoint, zone_under
 from rt_pose.viewer.messages import FrameHeader, FrameMessage, Meta, PoseMessage
+from rt_pose.viewer.picture_view import PictureView
 from rt_pose.viewer.placement import camera_geometry, place_zones
 from rt_pose.viewer.pose_items import PoseItems
-from rt_pose.viewer.view_state import CameraState
+from rt_pose.viewer.reprojection_items import ReprojectionItems
+from rt_pose.viewer.view_state import CameraState, time_of
 from rt_pose.viewer.zones import light, zone_items
-
-REACH_PX = 12
-"""How near the mouse must be to what it asks about, px of the screen."""
-FAINT = 0.35
-"""Opacity of what can no longer be trusted."""
 
 
 def decode_image(frame: FrameMessage) -> QImage | None:
@@ -94,11 +84,8 @@ def frame_transform(header: FrameHeader) -> QTransform:
     return QTransform(header.scale_x, 0.0, 0.0, header.scale_y, x, y)
 
 
-class Arena(pg.GraphicsLayoutWidget):
+class Arena(PictureView):
     """The picture of one camera."""
-
-    doubled = Signal()
-    """It was clicked twice."""
 
     def __init__(self, camera: str = "") -> None:
         """Show nothing yet.
@@ -108,18 +95,14 @@ class Arena(pg.GraphicsLayoutWidget):
         camera
             Its name, which stands on the picture; empty for one that stands alone.
         """
-        super().__init__()
-        self.ci.layout.setContentsMargins(0, 0, 0, 0)
-        self.scene().setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)  # poses move all the time
-        self.setMinimumSize(160, 120)
-        self.notice, self.badge = style.label("", "notice"), style.label("", "badge")
-        self.caption = style.label(camera, "title")
-        self._lay_over()
-        self.view = self.addViewBox(lockAspect=True, invertY=True, enableMenu=False, defaultPadding=0.0)
+        super().__init__(
+            camera, pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False, defaultPadding=0.0)
+        )
         self.picture = QGraphicsPixmapItem()
         self.picture.setTransformationMode(Qt.TransformationMode.SmoothTransformation)
         self.view.addItem(self.picture, ignoreBounds=True)
         self.pose = PoseItems(self.view)
+        self.reprojection = ReprojectionItems(self.view)
         self._placed: dict[str, tuple[Zone, Corners]] = {}
         self._zones: dict[str, list[QGraphicsItem]] = {}
         self.lit: set[str] = set()
@@ -132,7 +115,11 @@ class Arena(pg.GraphicsLayoutWidget):
         """It may come later than its pose."""
         self._shown_part: QRectF | None = None
         self.scene().sigMouseMoved.connect(self._hover)
-        self.restyle()
+
+    @property
+    def t_shown_ns(self) -> int | None:
+        """Time of the pose that is shown, ns; None for none."""
+        return None if self._shown_pose is None else time_of(self._shown_pose)
 
     def set_meta(self, meta: Meta | None, camera: str) -> None:
         """Lay out zones, names and the size of the camera's frame.
@@ -162,33 +149,6 @@ class Arena(pg.GraphicsLayoutWidget):
             shown = meta.cameras[camera]
             x, y = shown.offset_xy
             self._fit(QRectF(x - 0.5, y - 0.5, shown.width, shown.height))
-
-    def dim(self, stale: bool, why: str = "") -> None:
-        """Dim the picture where it can no longer be trusted, and say so on it.
-
-        Parameters
-        ----------
-        stale
-            Whether what is shown is stale.
-        why
-            What then stands on the picture.
-        """
-        self.view.setOpacity(FAINT if stale else 1.0)
-        if self.badge.text() != why:
-            self.badge.setText(why)
-        self.badge.setVisible(stale and bool(why))
-
-    def notify(self, text: str) -> None:
-        """Show a line over the picture.
-
-        Parameters
-        ----------
-        text
-            The line; empty for none.
-        """
-        if self.notice.text() != text:
-            self.notice.setText(text)
-        self.notice.setVisible(bool(text))
 
     def light(self, zones: set[str]) -> None:
         """Light zones whose rules have just acted.
@@ -230,10 +190,6 @@ class Arena(pg.GraphicsLayoutWidget):
         if self._shown_part is not None:
             self._fit(self._shown_part)
 
-    def restyle(self) -> None:
-        """Take the colours of the palette in use."""
-        self.setBackground(style.palette().background)
-
     def describe(self, x: float, y: float) -> str:
         """Describe what lies at a place.
 
@@ -255,40 +211,6 @@ class Arena(pg.GraphicsLayoutWidget):
             return describe_keypoint(pose, *found, names, self._geometry)
         zone = zone_under(self._placed, x, y, reach)
         return describe_zone(zone, self._placed[zone][0]) if zone else ""
-
-    def mouse_radius(self) -> float:
-        """Compute how near the mouse must be to what it asks about.
-
-        Returns
-        -------
-        float
-            px of the sensor.
-        """
-        return REACH_PX * float(self.view.viewPixelSize()[0])
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """See `QWidget.mouseDoubleClickEvent`."""
-        self.doubled.emit()
-        super().mouseDoubleClickEvent(event)
-
-    def _lay_over(self) -> None:
-        """Texts over the picture, each in its own place, so that none is drawn over another."""
-        over = QGridLayout(self)
-        over.setContentsMargins(8, 8, 8, 8)
-        flags = Qt.AlignmentFlag
-        over.addWidget(self.caption, 0, 0, flags.AlignLeft | flags.AlignTop)
-        over.addWidget(self.badge, 0, 1, flags.AlignRight | flags.AlignTop)
-        over.addWidget(self.notice, 1, 0, 1, 2, flags.AlignCenter)
-        over.setRowStretch(1, 1)
-        for text in (self.notice, self.badge, self.caption):
-            text.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.notice.setWordWrap(True)
-        self.notice.hide()
-        self.badge.hide()
-        self.caption.setStyleSheet(
-            f"background: {style.SHADE}; color: {style.ON_SHADE}; padding: 1px 6px; border-radius: 3px"
-        )
-        self.caption.setVisible(bool(self.caption.text()))
 
     def _hover(self, place: QPointF) -> None:
         at = self.view.mapSceneToView(place)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMainWindow, QPushButton, QSplitter, QVBoxLayout, QWidget
@@ -9,6 +11,8 @@ from PySide6.QtWidgets import QMainWindow, QPushButton, QSplitter, QVBoxLayout, 
 from rt_pose.viewer import style
 from rt_pose.viewer.camera_grid import CameraGrid
 from rt_pose.viewer.flow import FlowLayout
+from rt_pose.viewer.group_state import Group, GroupState, describe_group, reprojection
+from rt_pose.viewer.messages import GroupBody
 from rt_pose.viewer.side_panel import SidePanel
 
 
@@ -50,7 +54,8 @@ class BaseWindow(QMainWindow):
     @property
     def camera(self) -> str:
         """Name of the camera whose figures are shown: the one alone, or the first; empty for none."""
-        return self.grid.alone or next(iter(self.grid.arenas), "")
+        alone = self.grid.alone
+        return alone if alone in self.grid.arenas else next(iter(self.grid.arenas), "")
 
     def split(self) -> QSplitter:
         """Put pictures and panels side by side.
@@ -83,6 +88,10 @@ class BaseWindow(QMainWindow):
         )
         self.ellipse_button = self._toggle("uncertainty", "ellipses that hold 95 %", True)
         self.names_button = self._toggle("names", "names of the keypoints", False)
+        self.reprojection_button = self._toggle(
+            "reprojection", "crosses: where a camera should see what its group has placed in space", True
+        )
+        self.reprojection_button.hide()
         fit = QPushButton("fit")
         fit.setToolTip("show the whole frames again, after zooming with the wheel")
         fit.clicked.connect(self._fit)
@@ -90,7 +99,8 @@ class BaseWindow(QMainWindow):
         self.theme_button.setToolTip("dark or light window")
         self.theme_button.clicked.connect(self.switch_palette)
         self._name_palette()
-        return [self.prediction_button, self.ellipse_button, self.names_button, fit, self.theme_button]
+        what = [self.prediction_button, self.ellipse_button, self.names_button, self.reprojection_button]
+        return [*what, fit, self.theme_button]
 
     def switch_palette(self) -> None:
         """Show the window in the other palette."""
@@ -128,18 +138,63 @@ class BaseWindow(QMainWindow):
 
     def set_options(self) -> None:
         """Draw what the buttons say."""
-        for arena in self.grid.arenas.values():
-            arena.pose.show_cov = self.ellipse_button.isChecked()
-            arena.pose.show_prediction = self.prediction_button.isChecked()
-            arena.pose.show_names = self.names_button.isChecked()
+        for picture in self.grid.pictures().values():
+            pose = picture.pose
+            pose.show_cov = self.ellipse_button.isChecked()
+            pose.show_prediction = self.prediction_button.isChecked()
+            pose.show_names = self.names_button.isChecked()
         self.redraw()
 
     def redraw(self) -> None:
         """Paint everything anew."""
 
+    def set_groups(self, groups: Mapping[str, Group]) -> list[str]:
+        """Take the groups of cameras of a session.
+
+        Parameters
+        ----------
+        groups
+            By name.
+
+        Returns
+        -------
+        list[str]
+            Those that are new.
+        """
+        self.reprojection_button.setVisible(bool(groups))
+        return self.grid.set_groups(groups)
+
+    def draw_groups(
+        self,
+        groups: Mapping[str, Group],
+        states: Mapping[str, GroupState],
+        figures: Mapping[str, GroupBody],
+        force: bool = False,
+    ) -> None:
+        """Show what groups of cameras have placed in space, there and on the cameras' pictures.
+
+        Parameters
+        ----------
+        groups, states, figures
+            By name.
+        force
+            Whether to paint although nothing is new.
+        """
+        alone = self.grid.alone
+        self.side.expression.setEnabled(alone not in groups)  # of a group the curves are fixed
+        for name, space in self.grid.spaces.items():
+            if alone in ("", name):
+                space.redraw(states.get(name, GroupState()), force)
+                space.say("\n".join(filter(None, (describe_group(figures.get(name)), space.scale_text))))
+        crosses = self.reprojection_button.isChecked()
+        for name, arena in self.grid.arenas.items():
+            if groups and alone in ("", name):
+                xy = reprojection(groups, states, name, arena.t_shown_ns) if crosses else None
+                arena.reprojection.draw(xy)
+
     def _fit(self) -> None:
-        for arena in self.grid.arenas.values():
-            arena.fit()
+        for picture in self.grid.pictures().values():
+            picture.fit()
 
     def _name_palette(self) -> None:
         self.theme_button.setText("light" if style.palette().name == "dark" else "dark")

@@ -1,16 +1,20 @@
-"""The pictures of all cameras side by side, or of one of them."""
+"""The pictures of all cameras side by side, with a pane of space for each group of them; or one of these."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from rt_pose.viewer.arena import Arena
+from rt_pose.viewer.picture_view import PictureView
+from rt_pose.viewer.space_view import SpaceView
 
 ALL = "all cameras"
+P = TypeVar("P", bound=PictureView)
 
 
 class CameraGrid(QWidget):
@@ -25,8 +29,10 @@ class CameraGrid(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(4)
         self.arenas: dict[str, Arena] = {}
+        self.spaces: dict[str, SpaceView] = {}
+        """By group of cameras; no camera has its name."""
         self.alone = ""
-        """The camera that is shown alone; empty for all."""
+        """The camera or group that is shown alone; empty for all."""
         self.empty = Arena()
         """Shown before any camera is known."""
         self._grid.addWidget(self.empty, 0, 0)
@@ -44,70 +50,100 @@ class CameraGrid(QWidget):
         list[str]
             Those that are new.
         """
-        names = list(cameras)
-        gone = [name for name in self.arenas if name not in names]
-        new = [name for name in names if name not in self.arenas]
-        for name in gone:
-            arena = self.arenas.pop(name)
-            self._grid.removeWidget(arena)
-            arena.hide()
-            arena.deleteLater()
-        for name in new:
-            self.arenas[name] = Arena(name)
-            self.arenas[name].doubled.connect(lambda name=name: self.toggle(name))
-        if new or gone:
-            self._lay_out()
-        return new
+        return self._set(self.arenas, Arena, list(cameras))
 
-    def toggle(self, camera: str) -> None:
-        """Show a camera alone, or all again.
+    def set_groups(self, groups: Iterable[str]) -> list[str]:
+        """Take the groups of cameras of a session.
 
         Parameters
         ----------
-        camera
+        groups
+            Their names.
+
+        Returns
+        -------
+        list[str]
+            Those that are new.
+        """
+        return self._set(self.spaces, SpaceView, list(groups))
+
+    def toggle(self, name: str) -> None:
+        """Show a camera or group alone, or all again.
+
+        Parameters
+        ----------
+        name
             Its name.
         """
-        self.show_alone("" if self.alone == camera else camera)
+        self.show_alone("" if self.alone == name else name)
 
-    def show_alone(self, camera: str) -> None:
-        """Show one camera alone.
+    def show_alone(self, name: str) -> None:
+        """Show one camera or group alone.
 
         Parameters
         ----------
-        camera
+        name
             Its name; empty for all.
         """
-        self.alone = camera if camera in self.arenas and len(self.arenas) > 1 else ""
+        pictures = self.pictures()
+        self.alone = name if name in pictures and len(pictures) > 1 else ""
         self._hide_others()
         self.changed.emit()
 
-    def shown(self) -> list[Arena]:
+    def pictures(self) -> dict[str, PictureView]:
+        """List the pictures of the cameras, then the panes of the groups.
+
+        Returns
+        -------
+        dict[str, PictureView]
+            By name.
+        """
+        return {**self.arenas, **self.spaces}
+
+    def shown(self) -> list[PictureView]:
         """List the pictures that are shown.
 
         Returns
         -------
-        list[Arena]
-            In the order of the cameras; the empty one where there are none.
+        list[PictureView]
+            In the order of the cameras, then of the groups; the empty one where there are none.
         """
-        return [arena for name, arena in self.arenas.items() if self.alone in ("", name)] or [self.empty]
+        found = [one for name, one in self.pictures().items() if self.alone in ("", name)]
+        return found or [self.empty]
 
     def restyle(self) -> None:
         """Take the colours of the palette in use."""
-        for arena in (self.empty, *self.arenas.values()):
-            arena.restyle()
+        for picture in (self.empty, *self.pictures().values()):
+            picture.restyle()
+
+    def _set(self, kept: dict[str, P], make: Callable[[str], P], names: list[str]) -> list[str]:
+        gone = [name for name in kept if name not in names]
+        new = [name for name in names if name not in kept]
+        for name in gone:
+            picture = kept.pop(name)
+            self._grid.removeWidget(picture)
+            picture.hide()
+            picture.deleteLater()
+        for name in new:
+            kept[name] = picture = make(name)
+            picture.doubled.connect(lambda name=name: self.toggle(name))
+        if new or gone:
+            self._lay_out()
+        return new
 
     def _lay_out(self) -> None:
-        self.alone = self.alone if self.alone in self.arenas else ""
-        self.empty.setVisible(not self.arenas)
-        count = len(self.arenas)
+        pictures = self.pictures()
+        self.alone = self.alone if self.alone in pictures else ""
+        self.empty.setVisible(not pictures)
+        count = len(pictures)
         columns = max(1, math.ceil(math.sqrt(count)))
-        for i, arena in enumerate(self.arenas.values()):
-            arena.caption.setVisible(count > 1)
+        for i, picture in enumerate(pictures.values()):
+            picture.caption.setVisible(count > 1)
             # Two stand one above the other: beside the curves there is more height than width.
             place = (i, 0) if count == 2 else divmod(i, columns)
-            self._grid.addWidget(arena, *place)
+            self._grid.addWidget(picture, *place)
         self._hide_others()
 
     def _hide_others(self) -> None:
-        for name, arena in self.arenas.items():
-            arena.setVisible(self.alone in ("", name))
+        for name, picture in self.pictures().items():
+            picture.setVisible(self.alone in ("", name))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rt_pose.config.rules import ZoneConfig
 from rt_pose.loop.publish import WIRE_VERSION
+from rt_pose.types import ViewsInfo
 
 
 class UnreadableMessage(Exception):
@@ -57,6 +58,8 @@ class Meta(Header):
     outputs: list[str] = []
     config: dict[str, Any] = {}
     """Of the run, whole."""
+    views: dict[str, ViewsInfo] = {}
+    """Groups of cameras that see one animal in space, by name."""
 
     @property
     def geometry(self) -> dict[str, Any]:
@@ -93,6 +96,28 @@ class PoseHeader(Header):
     latency_ms: LatencyMs = msgspec.field(default_factory=LatencyMs)
     age_ns: int | None = None
     """From the exposure, or the arrival where the camera gives none, to the publication."""
+
+
+class Pose3DHeader(Header):
+    """Header of `pose3d/` and `prediction3d/`."""
+
+    shape: tuple[int, int, int]
+    """(1, K, F)."""
+    fields: list[str]
+    t_exposure_ns: int | None = None
+    """Of the newest observation that was used."""
+    t_valid_ns: int | None = None
+    lost: list[list[bool]] = []
+    views: list[list[int]] = []
+    """(1, K) how many cameras saw a keypoint lately."""
+    late: int = 0
+    """Observations that came too late so far."""
+    error_px: dict[str, float | None] = {}
+    """By camera, root mean square of its reprojection errors in the turn; None where it had no part in it."""
+    latency_ms: LatencyMs = msgspec.field(default_factory=LatencyMs)
+    age_ns: int | None = None
+    data: list[list[list[float | None]]] | None = None
+    """The values themselves, of a publisher that sends JSON."""
 
 
 class FrameHeader(Header):
@@ -175,6 +200,22 @@ class DriftBody(msgspec.Struct):
     """How many alarms there have been."""
 
 
+class GroupBody(msgspec.Struct):
+    """What a group of cameras has come to."""
+
+    used: int = 0
+    """Observations."""
+    late: int = 0
+    restarts: int | None = None
+    """Times a keypoint began anew elsewhere; None where it is not known."""
+    error_px: dict[str, float | None] = {}
+    """By camera, root mean square of the reprojection errors lately."""
+    wrong: list[str] = []
+    """Cameras that no longer fit the calibration."""
+    why: str = ""
+    """By what that shows."""
+
+
 class StatsBody(msgspec.Struct):
     """The part of `stats` that is shown."""
 
@@ -209,6 +250,8 @@ class StatsBody(msgspec.Struct):
     individuals: int = 1
     alive: dict[str, int] = {}
     """By camera, how many of several individuals are tracked."""
+    views: dict[str, GroupBody] = {}
+    """By group of cameras."""
 
 
 class StatsHeader(Header):
@@ -235,6 +278,23 @@ class PoseMessage:
 
 
 @dataclass(slots=True)
+class Pose3DMessage:
+    """The keypoints of one animal in space, as of the newest observation or predicted."""
+
+    header: Pose3DHeader
+    xyz: NDArray[np.float32]
+    """(K, 3) in the unit of the group; NaN where there is no track."""
+    cov: NDArray[np.float32]
+    """(K, 6) sxx, sxy, sxz, syy, syz, szz."""
+    velocity: NDArray[np.float32]
+    """(K, 3) unit/s."""
+    lost: NDArray[np.bool_]
+    """(K,)."""
+    confidence: NDArray[np.float32]
+    """(K,) 0..1, the largest of the networks' lately."""
+
+
+@dataclass(slots=True)
 class FrameMessage:
     """A reduced camera image, still encoded: only the one that is shown gets decoded."""
 
@@ -242,7 +302,7 @@ class FrameMessage:
     pixels: bytes
 
 
-Body = Meta | PoseMessage | FrameMessage | EventHeader | AckHeader | StatsHeader
+Body = Meta | PoseMessage | Pose3DMessage | FrameMessage | EventHeader | AckHeader | StatsHeader
 
 
 @dataclass(slots=True)
@@ -251,9 +311,9 @@ class WireMessage:
 
     topic: str
     kind: str
-    """pose, prediction, frame, event, ack, stats or meta."""
+    """pose, prediction, pose3d, prediction3d, frame, event, ack, stats or meta."""
     name: str
-    """Camera, rule or output; empty for stats and meta."""
+    """Camera, group of cameras, rule or output; empty for stats and meta."""
     header: Header
     body: Body
 
@@ -304,13 +364,15 @@ def parse(parts: Sequence[bytes]) -> WireMessage | None:
         raise UnreadableMessage(str(error)) from error
     if body is None:
         return None
-    header = body.header if isinstance(body, PoseMessage | FrameMessage) else body
+    header = body.header if isinstance(body, PoseMessage | Pose3DMessage | FrameMessage) else body
     return WireMessage(topic, kind, rest.rstrip("/"), header, body)
 
 
 def _body(kind: str, header: bytes, buffer: bytes) -> Body | None:
     if kind in ("pose", "prediction"):
         return _pose(_header(header, PoseHeader), buffer)
+    if kind in ("pose3d", "prediction3d"):
+        return _pose3d(_header(header, Pose3DHeader), buffer)
     if kind == "frame":
         return FrameMessage(_header(header, FrameHeader), buffer)
     wanted = _WITHOUT_BUFFER.get(kind)
@@ -318,21 +380,12 @@ def _body(kind: str, header: bytes, buffer: bytes) -> Body | None:
 
 
 def _pose(header: PoseHeader, buffer: bytes) -> PoseMessage:
-    n, k, f = header.shape
-    if header.data is not None:
-        buffer = np.array(header.data, dtype="<f4").tobytes()  # None becomes NaN
-    if min(header.shape) < 0 or len(buffer) != 4 * n * k * f or len(header.fields) != f:
-        raise UnreadableMessage(
-            f"pose of shape {header.shape} with {len(header.fields)} fields came with {len(buffer)} bytes"
-        )
-    values = np.frombuffer(buffer, dtype="<f4").reshape(n, k, f)
-    if header.lost and not _is_table(header.lost, n, k):
-        raise UnreadableMessage(f"lost is not a table of {n} x {k}")
+    values, lost = _values(header, buffer)
+    n = len(values)
     for name in ("individuals", "identity_p", "alive"):
         found = len(getattr(header, name))
         if found not in (0, n):
             raise UnreadableMessage(f"{name} has {found} members, the pose {n} individuals")
-    lost = np.array(header.lost, dtype=bool) if header.lost else np.zeros((n, k), dtype=bool)
     return PoseMessage(
         header,
         _columns(values, header.fields, ("x", "y")),
@@ -343,7 +396,40 @@ def _pose(header: PoseHeader, buffer: bytes) -> PoseMessage:
     )
 
 
-def _is_table(rows: list[list[bool]], n: int, k: int) -> bool:
+def _pose3d(header: Pose3DHeader, buffer: bytes) -> Pose3DMessage:
+    values, lost = _values(header, buffer)
+    if len(values) != 1:
+        raise UnreadableMessage(f"a pose in space of {len(values)} individuals; this viewer knows one")
+    if header.views and not _is_table(header.views, 1, len(lost[0])):
+        raise UnreadableMessage(f"views is not a table of 1 x {len(lost[0])}")
+    return Pose3DMessage(
+        header,
+        _columns(values, header.fields, ("x", "y", "z"))[0],
+        _columns(values, header.fields, ("sxx", "sxy", "sxz", "syy", "syz", "szz"))[0],
+        _columns(values, header.fields, ("vx", "vy", "vz"))[0],
+        lost[0],
+        _columns(values, header.fields, ("p",))[0, :, 0],
+    )
+
+
+def _values(
+    header: PoseHeader | Pose3DHeader, buffer: bytes
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The numbers (N, K, F), and what is lost of them (N, K)."""
+    n, k, f = header.shape
+    if header.data is not None:
+        buffer = np.array(header.data, dtype="<f4").tobytes()  # None becomes NaN
+    if min(header.shape) < 0 or len(buffer) != 4 * n * k * f or len(header.fields) != f:
+        raise UnreadableMessage(
+            f"pose of shape {header.shape} with {len(header.fields)} fields came with {len(buffer)} bytes"
+        )
+    if header.lost and not _is_table(header.lost, n, k):
+        raise UnreadableMessage(f"lost is not a table of {n} x {k}")
+    lost = np.array(header.lost, dtype=bool) if header.lost else np.zeros((n, k), dtype=bool)
+    return np.frombuffer(buffer, dtype="<f4").reshape(n, k, f), lost
+
+
+def _is_table(rows: Sequence[Sequence[object]], n: int, k: int) -> bool:
     return len(rows) == n and all(len(row) == k for row in rows)
 
 

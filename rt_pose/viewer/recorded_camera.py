@@ -41,8 +41,8 @@ class RecordedCamera:
         """
         tracks = {track.seq: track for track in session.tracks if track.camera == camera}
         found = [(o, tracks[o.seq]) for o in session.observations if o.camera == camera and o.seq in tracks]
-        self.frames = sorted(found, key=lambda pair: _time_of(pair[0]))
-        self.t_ns = [_time_of(observation) for observation, _ in self.frames]
+        self.frames = sorted(found, key=lambda pair: exposure_of(pair[0]))
+        self.t_ns = [exposure_of(observation) for observation, _ in self.frames]
         self.film = Film(session, camera)
         latencies = [frame_latency(o.stamps, o.stages) for o, _ in self.frames]
         pairs = [[one.image_to_decision, one.exposure_to_decision] for one in latencies]
@@ -167,7 +167,19 @@ class RecordedCamera:
         return made
 
 
-def _time_of(observation: Observation) -> int:
+def exposure_of(observation: Observation) -> int:
+    """Get the time at which an observation stands on a time axis.
+
+    Parameters
+    ----------
+    observation
+        The observation.
+
+    Returns
+    -------
+    int
+        Its exposure, or its arrival where that is not known, ns.
+    """
     stamps = observation.stamps
     return stamps.t_arrival_ns if stamps.t_exposure_ns is None else stamps.t_exposure_ns
 
@@ -180,11 +192,11 @@ def _pose(observation: Observation, track: TrackRecord, session: Session) -> Pos
         v=1,
         session=session.info.id,
         seq=observation.seq,
-        t_pub_ns=_time_of(observation),
+        t_pub_ns=exposure_of(observation),
         frame=observation.stamps.index,
         shape=(n, k, len(FIELDS)),
         fields=FIELDS,
-        t_exposure_ns=_time_of(observation),
+        t_exposure_ns=exposure_of(observation),
         t_valid_ns=track.t_valid_ns,
         latency_ms=LatencyMs(latency.image_to_pose, latency.image_to_decision, latency.exposure_to_decision),
         individuals=names_of_individuals(session.info.config, n) if n > 1 else [],

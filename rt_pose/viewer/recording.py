@@ -21,6 +21,7 @@ from rt_pose.session.individuals import individuals_of, name_of
 from rt_pose.session.read import RUNNING, Session, read_info
 from rt_pose.viewer.messages import CameraMeta, EventBody, Meta
 from rt_pose.viewer.recorded_camera import RecordedCamera
+from rt_pose.viewer.recorded_group import RecordedGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Recording:
         """
         self.session, self.meta = session, meta_of(session)
         self.cameras = {name: RecordedCamera(session, name) for name in session.info.cameras}
+        self.groups = {name: RecordedGroup(session, name) for name in session.info.views}
+        """Of cameras that see one animal in space."""
         self.t_ns = sorted({t for camera in self.cameras.values() for t in camera.t_ns})
         """Times of the frames of all cameras, ns."""
         if not self.t_ns:
@@ -198,6 +201,7 @@ def meta_of(session: Session) -> Meta:
         rules=[rule.get("name", "") for rule in config.get("rules") or []],
         budget_ms=info.budget_ms,
         config=config,
+        views=info.views,
     )
 
 

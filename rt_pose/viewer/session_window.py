@@ -12,10 +12,12 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.errors import UserError
 from rt_pose.viewer import style
 from rt_pose.viewer.base_window import BaseWindow
+from rt_pose.viewer.curves import Curve
 from rt_pose.viewer.expressions import Expressions, Scope, default_expression, split_expressions
+from rt_pose.viewer.group_state import flatten
 from rt_pose.viewer.messages import PoseMessage
+from rt_pose.viewer.orthographic import Projection
 from rt_pose.viewer.placement import zones_of_rules
-from rt_pose.viewer.recorded_camera import RecordedCamera
 from rt_pose.viewer.recording import Incident, Recording
 from rt_pose.viewer.rule_rows import describe_event, rule_rows
 
@@ -159,8 +161,24 @@ class SessionWindow(BaseWindow):
             arena.light(lit)
             arena.dim(state.pose is None, "no frame yet")
             arena.notify(camera.film.problem)
-            if name == self.camera:
-                self._show_side(camera, state.pose)
+            if name == self.camera and self.grid.alone not in self.recording.groups:
+                start_ns, end_ns = self._span()
+                curves = camera.curves(self._expressions, self.recording.meta.budget_ms, start_ns, end_ns)
+                self._show_side(curves, state.pose)
+        for space in self.grid.spaces.values():
+            space.light(lit)
+        groups = self.recording.groups
+        states = {name: one.state(self.t_ns) for name, one in groups.items()}
+        self.draw_groups(
+            {name: one.group for name, one in groups.items()},
+            states,
+            {name: one.figures(self.t_ns) for name, one in groups.items()},
+            force=True,
+        )
+        if self.grid.alone in groups:
+            pose = states[self.grid.alone].pose
+            curves = groups[self.grid.alone].curves(self.recording.meta.budget_ms, *self._span())
+            self._show_side(curves, None if pose is None else flatten(pose, Projection()))
         self._show_place(just)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
@@ -174,11 +192,13 @@ class SessionWindow(BaseWindow):
             texts = [default_expression(meta.keypoints[0])]
         return Expressions(texts, Scope.of(meta, self.recording.individuals))
 
-    def _show_side(self, camera: RecordedCamera, pose: PoseMessage | None) -> None:
-        start_ns, end_ns = (self.t_ns + round(s * NS_PER_S) for s in SPAN_S)
-        meta = self.recording.meta
-        curves = camera.curves(self._expressions, meta.budget_ms, start_ns, end_ns)
-        recording = self.recording
+    def _span(self) -> tuple[int, int]:
+        """Ends of what the curves show, ns."""
+        begin_s, end_s = SPAN_S
+        return self.t_ns + round(begin_s * NS_PER_S), self.t_ns + round(end_s * NS_PER_S)
+
+    def _show_side(self, curves: list[Curve], pose: PoseMessage | None) -> None:
+        recording, meta = self.recording, self.recording.meta
         rows = rule_rows(meta.rules, recording.events, None, self.t_ns, SPAN_S, recording.names)
         self.side.show_now(curves, rows, meta.keypoints, pose, self.t_ns, SPAN_S)
 
@@ -201,6 +221,9 @@ class SessionWindow(BaseWindow):
         for widget in (*self.toggles(), self.answer):
             self.bar.addWidget(widget)
         self.prediction_button.hide()  # predictions are not logged
+        self.set_groups({name: one.group for name, one in self.recording.groups.items()})
+        for name, space in self.grid.spaces.items():
+            space.set_group(meta, self.recording.groups[name].group)
         self.column.addWidget(self.split(), stretch=4)
         self.column.addLayout(self._transport())
         self.column.addWidget(self.incidents, stretch=1)

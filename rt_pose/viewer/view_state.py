@@ -7,26 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.errors import UserError
 from rt_pose.session.individuals import names_of_individuals
 from rt_pose.viewer.expressions import Expressions, Scope, default_expression
+from rt_pose.viewer.group_state import Group, GroupState
 from rt_pose.viewer.messages import (
     EventBody,
     EventHeader,
     FrameMessage,
     Meta,
+    Pose3DMessage,
     PoseMessage,
     StatsBody,
     StatsHeader,
     WireMessage,
 )
 from rt_pose.viewer.placement import zones_of_rules
+from rt_pose.viewer.trace import Trace
 
-TRACE_CAPACITY = 8192
-"""Samples kept per camera: ten seconds at 800 frames a second."""
 POSES_KEPT = 256
 """Poses kept to be matched with the slower frames."""
 RECENT_KEPT = 2048
@@ -37,83 +37,6 @@ LIT_NS = 400 * NS_PER_MS
 STALE_NS = 500 * NS_PER_MS
 GONE_NS = 2 * NS_PER_S
 """`stats` comes twice a second: after this long without a message the publisher is taken for gone."""
-
-
-class Trace:
-    """A preallocated ring of (time, C values), read back in order."""
-
-    def __init__(self, channels: int, capacity: int = TRACE_CAPACITY) -> None:
-        """Allocate the ring.
-
-        Parameters
-        ----------
-        channels
-            Number of values C of a sample.
-        capacity
-            Number of samples that are kept.
-        """
-        self._t_ns = np.zeros(capacity, dtype=np.int64)
-        self._values = np.zeros((channels, capacity), dtype=np.float32)
-        self._count = 0
-
-    @property
-    def channels(self) -> int:
-        """Number of values of a sample."""
-        return int(self._values.shape[0])
-
-    def append(self, t_ns: int, values: NDArray[np.float32]) -> None:
-        """Add one sample; the oldest makes room.
-
-        Parameters
-        ----------
-        t_ns
-            Its time, ns.
-        values
-            (C,).
-        """
-        at = self._count % len(self._t_ns)
-        self._t_ns[at] = t_ns
-        self._values[:, at] = values
-        self._count += 1
-
-    def since(self, t_ns: int, channel: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Read one channel from a time on.
-
-        Parameters
-        ----------
-        t_ns
-            The time, ns.
-        channel
-            Number of the channel, from 0.
-
-        Returns
-        -------
-        tuple[NDArray[np.int64], NDArray[np.float32]]
-            Times (ns) and values, oldest first.
-        """
-        capacity = len(self._t_ns)
-        order = np.arange(max(0, self._count - capacity), self._count) % capacity
-        order = order[self._t_ns[order] >= t_ns]
-        return self._t_ns[order], self._values[channel, order]
-
-    def between(self, start_ns: int, end_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Read all channels over a span.
-
-        Parameters
-        ----------
-        start_ns, end_ns
-            Its ends, ns; both are of it.
-
-        Returns
-        -------
-        tuple[NDArray[np.int64], NDArray[np.float32]]
-            Times (S,), ns, and values (C, S), oldest first.
-        """
-        capacity = len(self._t_ns)
-        order = np.arange(max(0, self._count - capacity), self._count) % capacity
-        t_ns = self._t_ns[order]
-        order = order[(t_ns >= start_ns) & (t_ns <= end_ns)]
-        return self._t_ns[order], self._values[:, order]
 
 
 @dataclass
@@ -184,6 +107,9 @@ class ViewState:
         self.meta: Meta | None = None
         self.stats: StatsBody | None = None
         self.cameras: dict[str, CameraState] = {}
+        self.groups: dict[str, Group] = {}
+        """Groups of cameras that see one animal in space."""
+        self.group_states: dict[str, GroupState] = {}
         self.events: deque[EventBody] = deque(maxlen=EVENTS_KEPT)
         self.gaps = 0
         self.pose_received_ns: int | None = None
@@ -217,6 +143,8 @@ class ViewState:
         body = message.body
         if isinstance(body, PoseMessage):
             self._pose(message.kind, message.name, body, now_ns)
+        elif isinstance(body, Pose3DMessage):
+            self.group_states.setdefault(message.name, GroupState()).take(message.kind, body)
         elif isinstance(body, FrameMessage):
             self._camera(message.name).frame = body
         elif isinstance(body, EventHeader):
@@ -346,6 +274,8 @@ class ViewState:
         before, self.meta = self.meta, meta
         for name in meta.cameras:
             self._camera(name)
+        if before is None or before.views != meta.views:
+            self.groups = {name: Group.of(info) for name, info in meta.views.items()}
         # It is sent repeatedly; only a difference costs a new binding.
         if before is None or (before.keypoints, before.zones, before.config) != (
             meta.keypoints,

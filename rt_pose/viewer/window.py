@@ -15,16 +15,19 @@ from rt_pose.errors import UserError
 from rt_pose.viewer.alerts import alerts
 from rt_pose.viewer.base_window import BaseWindow
 from rt_pose.viewer.camera_grid import ALL
-from rt_pose.viewer.curves import curves_of
+from rt_pose.viewer.curves import Curve, curves_of
 from rt_pose.viewer.expressions import split_expressions
-from rt_pose.viewer.messages import EventBody, Meta
+from rt_pose.viewer.group_curves import group_curves
+from rt_pose.viewer.group_state import flatten, pose_age_ns, time_in_space
+from rt_pose.viewer.messages import EventBody, Meta, PoseMessage
 from rt_pose.viewer.order_bar import OrderBar
 from rt_pose.viewer.order_link import EMERGENCY, OrderLink, as_seen_from
+from rt_pose.viewer.orthographic import Projection
 from rt_pose.viewer.rule_rows import rule_rows
 from rt_pose.viewer.status import StatusStrip, readings
 from rt_pose.viewer.subscribe import Subscription
 from rt_pose.viewer.traces import LIVE_SPAN_S
-from rt_pose.viewer.view_state import ViewState, time_of
+from rt_pose.viewer.view_state import STALE_NS, ViewState, time_of
 
 REPAINT_MS = 33
 PANELS_NS = 125 * NS_PER_MS
@@ -81,8 +84,8 @@ class ViewerWindow(BaseWindow):
             self._follow_session()
             self._redraw_pictures()
         lit = self.state.lit_zones(now_ns)
-        for arena in self.grid.arenas.values():
-            arena.light(lit)
+        for picture in (*self.grid.arenas.values(), *self.grid.spaces.values()):
+            picture.light(lit)
         if now_ns - self._panels_ns >= PANELS_NS:
             self._panels_ns = now_ns
             self._redraw_panels()
@@ -151,13 +154,14 @@ class ViewerWindow(BaseWindow):
             self._session = self.state.session
             self._meta = None
             self.grid.set_cameras([])
+            self.set_groups({})
             self.side.clear_session()
-        new = self.grid.set_cameras(self.state.cameras)
+        new = [*self.grid.set_cameras(self.state.cameras), *self.set_groups(self.state.groups)]
         meta = self.state.meta
         if meta is not None and (new or meta is not self._meta):
             self._take_meta(meta, new)
         if new:
-            names = list(self.grid.arenas)
+            names = list(self.grid.pictures())
             self.cameras.clear()
             self.cameras.addItems([ALL, *names] if len(names) > 1 else names)
             self.cameras.setVisible(len(names) > 1)
@@ -170,6 +174,9 @@ class ViewerWindow(BaseWindow):
         for name, arena in self.grid.arenas.items():
             if changed or name in new:
                 arena.set_meta(meta, name)
+        for name, space in self.grid.spaces.items():
+            if changed or name in new:
+                space.set_group(meta, self.state.groups[name])
         bound = self.state.expressions
         traced = [] if bound is None else [member.text for member in bound.members]
         self.side.expression.offer(meta.keypoints, "; ".join(traced))
@@ -181,21 +188,40 @@ class ViewerWindow(BaseWindow):
             state = self.state.cameras.get(name)
             if state is not None and self.grid.alone in ("", name):
                 arena.redraw(state, self.state.meta, force)
+        figures = self.state.stats.views if self.state.stats is not None else {}
+        self.draw_groups(self.state.groups, self.state.group_states, figures, force)
 
     def _redraw_panels(self) -> None:
+        meta = self.state.meta
+        budget_ms = meta.budget_ms if meta is not None else None
+        if self.grid.alone in self.state.groups:
+            self._redraw_group(self.grid.alone, budget_ms)
+            return
         state = self.state.cameras.get(self.camera)
         if state is None or state.pose is None:
             return
         now_ns = time_of(state.pose)
         start_ns = now_ns + round(LIVE_SPAN_S[0] * NS_PER_S)
-        meta = self.state.meta
-        budget_ms = meta.budget_ms if meta is not None else None
         curves = curves_of(state, self.state.expressions, budget_ms, start_ns, now_ns)
+        self._show_side(curves, state.pose, now_ns)
+
+    def _redraw_group(self, name: str, budget_ms: float | None) -> None:
+        state = self.state.group_states.get(name)
+        if state is None or state.pose is None or state.trace is None:
+            return
+        info, now_ns = self.state.groups[name].info, time_in_space(state.pose)
+        t_ns, values = state.trace.between(now_ns + round(LIVE_SPAN_S[0] * NS_PER_S), now_ns)
+        curves = group_curves(t_ns, values, info, budget_ms)
+        self._show_side(curves, flatten(state.pose, Projection()), now_ns)
+
+    def _show_side(self, curves: list[Curve], pose: PoseMessage, now_ns: int) -> None:
+        """Show curves, with the rules and confidences of the time."""
+        meta = self.state.meta
         rules = meta.rules if meta is not None else []
         individuals = self.state.individual_names()
         rows = rule_rows(rules, self._events(), self.state.stats, now_ns, LIVE_SPAN_S, individuals)
         names = self.state.keypoint_names()
-        self.side.show_now(curves, rows, names, state.pose, now_ns, LIVE_SPAN_S)
+        self.side.show_now(curves, rows, names, pose, now_ns, LIVE_SPAN_S)
 
     def _events(self) -> list[EventBody]:
         """Those of the cameras that are shown."""
@@ -209,6 +235,9 @@ class ViewerWindow(BaseWindow):
         for name, arena in self.grid.arenas.items():
             age_ns = state.age_ns(name, now_ns)
             arena.dim(age_ns is not None and state.stale(name, now_ns), _stale_text(age_ns))
+        for name, space in self.grid.spaces.items():
+            age_ns = pose_age_ns(state.group_states.get(name), now_ns)
+            space.dim(age_ns is not None and age_ns > STALE_NS, _stale_text(age_ns))
         self.side.traces.dim(begun and state.stale(self.camera, now_ns))
         connected = state.connected(now_ns)
         self.show_alerts(alerts(state.stats) if connected else [])
@@ -216,8 +245,8 @@ class ViewerWindow(BaseWindow):
         self.say(self._link.order_text())
         first, *others = self.grid.shown()
         first.notify(self._notice(now_ns))
-        for arena in others:
-            arena.notify("")
+        for picture in others:
+            picture.notify("")
 
     def _notice(self, now_ns: int) -> str:
         emergency = self._link.emergency_text()
@@ -239,7 +268,7 @@ class ViewerWindow(BaseWindow):
     def _build(self) -> None:
         self.resize(1280, 760)
         self.cameras = QComboBox()
-        self.cameras.setToolTip("which camera is shown; a double click on a picture does the same")
+        self.cameras.setToolTip("which camera or group is shown; a double click on a picture does the same")
         self.cameras.hide()
         self.cameras.activated.connect(lambda _: self._switch_camera())
         self.orders = OrderBar()
@@ -263,4 +292,4 @@ def _stale_text(age_ns: int | None) -> str:
 
 def _scene(meta: Meta) -> tuple[object, ...]:
     """The parts of `meta` that the pictures are laid out by."""
-    return meta.zones, meta.geometry, meta.keypoints, meta.cameras
+    return meta.zones, meta.geometry, meta.keypoints, meta.cameras, meta.views

@@ -11,16 +11,17 @@ import numpy as np
 import pylsl
 import pytest
 import zmq
+from support import views_session
 from support.fake_publisher import BONES, HEIGHT, KEYPOINTS, WIDTH, FakePublisher, body
 from support.patience import PATIENCE_S
 from support.peers import LslTaker
 
-from rigs.lsl_bridge import AXES, PoseStreams, channel_fields, run_bridge
+from rigs.lsl_bridge import AXES, PoseStreams, channel_fields, describe, run_bridge
 from rigs.lsl_clock import to_lsl_s
 from rt_pose.cli.main import main
 from rt_pose.clock import NS_PER_S, FakeClock, HostClock
 from rt_pose.errors import UserError
-from rt_pose.viewer.messages import Meta, WireMessage, parse
+from rt_pose.viewer.messages import Meta, Pose3DHeader, Pose3DMessage, WireMessage, parse
 
 CLOCK = HostClock()
 
@@ -209,3 +210,34 @@ def test_the_verb_wants_a_run_of_this_machine(capsys: pytest.CaptureFixture[str]
     assert "expected the address of a run of this machine" in capsys.readouterr().err
     assert main(["bridge", "lsl", "--connect", "ipc://"]) == 2
     assert "bridge lsl: cannot connect to" in capsys.readouterr().err
+
+
+def test_a_group_of_views_has_a_stream_in_mm(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = views_session.info_of(views_session.cameras())
+    common: dict[str, Any] = {"v": 1, "session": "s", "seq": 0, "t_pub_ns": CLOCK.now_ns()}
+    meta = Meta(**common, keypoints=views_session.KEYPOINTS, views={"arena": info})
+    k = len(views_session.KEYPOINTS)
+    header = Pose3DHeader(**common, shape=(1, k, 13), fields=[], t_exposure_ns=CLOCK.now_ns())
+    xyz = np.arange(3 * k, dtype=np.float32).reshape(k, 3)
+    lost, confidence = np.array([False, True, False]), np.full(k, 0.5, np.float32)
+    pose = Pose3DMessage(header, xyz, np.zeros((k, 6), np.float32), xyz * 0, lost, confidence)
+    opened: list[Any] = []
+
+    def open_outlet(name: str, meta: Meta, individuals: int, axes: Any) -> Any:
+        opened.append(describe(f"x {name}", name, meta, individuals, axes))
+        outlet = Outlet(1)
+        outlet.channel_count = opened[-1].channel_count()
+        return outlet
+
+    streams = PoseStreams("x", CLOCK, lambda line: None)
+    monkeypatch.setattr(streams, "_open", open_outlet)
+    streams.take(WireMessage("meta", "meta", "", meta, meta))
+    for name in ("arena", "arena", "unknown"):
+        streams.take(WireMessage(f"pose3d/{name}/", "pose3d", name, header, pose))
+    assert (streams.sent, streams.unreadable) == (2, 1)
+    (described,) = opened
+    assert described.get_channel_labels()[:4] == ["nose_x", "nose_y", "nose_z", "nose_confidence"]
+    assert described.get_channel_units()[:4] == ["mm", "mm", "mm", "normalized"]
+    assert described.get_channel_types()[2] == "PositionZ"
+    values = np.array(streams._outlets["arena"].pushed[0][0]).reshape(k, 4)
+    np.testing.assert_array_equal(values[:, :3], np.where(lost[:, None], np.nan, xyz))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rt_pose.session.console import RunConsole, format_alive, format_events
+from rt_pose.session.console import RunConsole, format_alive, format_events, format_views
 
 DESCRIPTION: dict[str, Any] = {
     "bare_forward_ms": {"p50": 1.0, "p99": 2.0, "n": 3},
@@ -51,3 +51,15 @@ def test_several_animals_in_the_live_line() -> None:
     assert format_alive({}) == ""
     assert format_alive({"individuals": 4, "alive": {"top": 3}}) == "3 of 4 animals, "
     assert format_alive({"individuals": 4, "alive": {"top": 3, "side": 4}}) == "top 3, side 4 of 4 animals, "
+
+
+def test_groups_of_views_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    group = {"cameras": ["back", "top"], "calibration": "rig.toml", "unit": "mm", "up": [0.0, 0.0, 1.0]}
+    with RunConsole() as console:
+        console.ready(DESCRIPTION | {"views": {"arena": group}})
+    assert "views arena: back, top; calibration rig.toml, places in mm, z is up" in capsys.readouterr().err
+    assert format_views({}) == ""
+    stats = {"views": {"arena": {"used": 1200, "late": 3, "wrong": []}}}
+    assert format_views(stats) == "arena: 1200 views, 3 late, "
+    stats["views"]["arena"]["wrong"] = ["top"]
+    assert format_views(stats) == "arena: 1200 views, 3 late, WRONG: top, "

@@ -77,6 +77,7 @@ class FakePublisher:
         zones: dict[str, Any] | None = None,
         geometry: dict[str, Any] | None = None,
         rules: dict[str, str] | None = None,
+        views: dict[str, Any] | None = None,
     ) -> None:
         """What a late joiner must know."""
         x, y, r = ZONE
@@ -98,6 +99,7 @@ class FakePublisher:
                     "rules": [{"name": name, "when": when} for name, when in rules.items()],
                 },
                 "control": control,
+                "views": views or {},
             },
         )
 

@@ -23,7 +23,8 @@ from rt_pose.viewer.messages import (
     PoseMessage,
     WireMessage,
 )
-from rt_pose.viewer.view_state import LIT_NS, POSES_KEPT, Trace, ViewState
+from rt_pose.viewer.trace import Trace
+from rt_pose.viewer.view_state import LIT_NS, POSES_KEPT, ViewState
 
 FIELDS = ["x", "y", "p", "sxx", "sxy", "syy", "vx", "vy"]
 

@@ -38,7 +38,9 @@ def window(qt_app: Any, fake: FakePublisher, clock: FakeClock, until: Until) -> 
 
 def picture_of(window: ViewerWindow) -> Arena:
     """The first camera's."""
-    return window.grid.shown()[0]
+    found = window.grid.shown()[0]
+    assert isinstance(found, Arena)
+    return found
 
 
 def cell(window: ViewerWindow, caption: str) -> str:
