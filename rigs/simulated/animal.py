@@ -34,8 +34,10 @@ _LEGS = ((0.44, 0.0, 0.17, 1), (0.44, 0.5, 0.17, -1), (0.82, 0.5, 0.185, 1), (0.
 _TUCK = 0.2
 """How much closer to the midline a foot gets for each length that it falls behind."""
 
-_MIDLINE_ALONG = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, 25))  # denser at the ends, where it is round
-_TAIL_ALONG = np.linspace(0.97, TAIL_END, 14)
+MIDLINE_ALONG = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, 25))  # denser at the ends, where it is round
+TAIL_ALONG = np.linspace(0.97, TAIL_END, 14)
+MIDLINE, TAIL, EYES, FEET, FIXED = slice(0, 25), slice(25, 39), slice(39, 41), slice(41, 45), slice(45, 52)
+"""Rows of the parts in `Animal.parts` and `Animal.place`; fixed are the keypoints but the paws."""
 _FIXED_ALONG = np.array([0.0, EAR[0], EAR[0], 0.33, 0.66, 1.0, 1.38])
 _FIXED_ASIDE = np.array([0.0, EAR[1], -EAR[1], 0.0, 0.0, 0.0, 0.0])
 _EYES_ALONG = np.array([EYE[0], EYE[0]])
@@ -60,7 +62,7 @@ def half_width(along: FloatArray) -> FloatArray:
     return np.hypot(head, trunk)
 
 
-MIDLINE_HALF_WIDTH = half_width(_MIDLINE_ALONG) * BODY_LENGTH
+MIDLINE_HALF_WIDTH = half_width(MIDLINE_ALONG) * BODY_LENGTH
 """Half width (25,) of the body at the points of `Posture.midline` (scene units)."""
 
 
@@ -123,29 +125,69 @@ class Animal:
         Posture
             Positions in scene units.
         """
-        feet_along, feet_aside = _feet(distance / (BODY_LENGTH * STRIDE))
-        along = np.concatenate([_MIDLINE_ALONG, _TAIL_ALONG, _EYES_ALONG, feet_along, _FIXED_ALONG])
-        aside = np.zeros(len(along))
-        aside[39:41] = _EYES_ASIDE
-        aside[41:45] = feet_aside
-        aside[45:] = _FIXED_ASIDE
-        on_path, left = self._path.at(distance - BODY_LENGTH * along)
-        aside += self._sway(along, distance, phase_s)
-        xy = on_path + left * (aside * BODY_LENGTH)[:, None]  # (52, 2)
-        front = xy[41:43]
+        along, aside = self.parts(distance)
+        xy, left = self.place(along, along, aside, distance, phase_s)
+        paws_along, paws_aside = along[FEET][:2], np.abs(aside[FEET][:2])
         bared = np.ones(len(KEYPOINTS), dtype=bool)
-        bared[7:] = (np.abs(feet_aside[:2]) > half_width(feet_along[:2])) & (
-            np.hypot(feet_along[:2] - EAR[0], np.abs(feet_aside[:2]) - EAR[1]) > EAR_RADIUS
+        bared[7:] = (paws_aside > half_width(paws_along)) & (
+            np.hypot(paws_along - EAR[0], paws_aside - EAR[1]) > EAR_RADIUS
         )
         return Posture(
-            keypoints=np.concatenate([xy[45:], front]),
+            keypoints=np.concatenate([xy[FIXED], xy[FEET][:2]]),
             bared=bared,
-            midline=xy[:25],
-            left=left[:25],
-            tail=xy[25:39],
-            eyes=xy[39:41],
-            feet=xy[41:45],
+            midline=xy[MIDLINE],
+            left=left[MIDLINE],
+            tail=xy[TAIL],
+            eyes=xy[EYES],
+            feet=xy[FEET],
         )
+
+    def parts(self, distance: float) -> tuple[FloatArray, FloatArray]:
+        """Return where the animal's parts are along its body.
+
+        Parameters
+        ----------
+        distance
+            Arc length along the path, scene units: it moves the feet.
+
+        Returns
+        -------
+        along : FloatArray
+            Distances (52,) behind the nose, body lengths: the rows of `MIDLINE`, `TAIL`, `EYES`, `FEET` and
+            `FIXED`.
+        aside : FloatArray
+            Distances (52,) to the left of the midline, body lengths, while head and tail are straight.
+        """
+        feet_along, feet_aside = _feet(distance)
+        along = np.concatenate([MIDLINE_ALONG, TAIL_ALONG, _EYES_ALONG, feet_along, _FIXED_ALONG])
+        aside = np.zeros(len(along))
+        aside[EYES], aside[FEET], aside[FIXED] = _EYES_ASIDE, feet_aside, _FIXED_ASIDE
+        return along, aside
+
+    def place(
+        self, behind: FloatArray, along: FloatArray, aside: FloatArray, distance: float, phase_s: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return where parts of the animal are in the arena, seen from above.
+
+        Parameters
+        ----------
+        behind
+            Distances (n,) behind the nose along the path, body lengths.
+        along, aside
+            Places (n,) of the parts on the body, as of `parts`; the same as `behind` where it lies flat.
+        distance, phase_s
+            As of `posture`.
+
+        Returns
+        -------
+        xy : FloatArray
+            Points (n, 2), scene units.
+        left : FloatArray
+            Vectors (n, 2) of length 1, to the left of the path.
+        """
+        on_path, left = self._path.at(distance - BODY_LENGTH * behind)
+        swayed = aside + self._sway(along, distance, phase_s)
+        return on_path + left * (swayed * BODY_LENGTH)[:, None], left
 
     def _sway(self, along: FloatArray, distance: float, phase_s: float) -> FloatArray:
         """Sideways shift: the head looks about, the tail swings."""
@@ -156,8 +198,27 @@ class Animal:
         return head + tail
 
 
-def _feet(strides: float) -> tuple[FloatArray, FloatArray]:
+def feet_lifted(distance: float) -> FloatArray:
+    """Return how far each foot has been lifted off the ground.
+
+    Parameters
+    ----------
+    distance
+        Arc length along the path, scene units.
+
+    Returns
+    -------
+    FloatArray
+        (4,) 0 on the ground, 1 at the highest; feet in the order of `Posture.feet`.
+    """
+    cycle = (distance / (BODY_LENGTH * STRIDE) + np.array([lead for _, lead, *_ in _LEGS])) % 1.0
+    lifted: FloatArray = np.sin(np.pi * np.maximum(0.0, cycle - STANCE) / (1.0 - STANCE))
+    return lifted
+
+
+def _feet(distance: float) -> tuple[FloatArray, FloatArray]:
     """Distance behind the nose (4,) and aside (4,) of the feet: front left, front right, hind left, right."""
+    strides = distance / (BODY_LENGTH * STRIDE)
     along, aside = np.empty(4), np.empty(4)
     half_step = STRIDE * STANCE / 2.0
     for i, (hip, lead, reach, side) in enumerate(_LEGS):
