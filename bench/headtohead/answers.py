@@ -125,5 +125,3 @@ def read_other_day(path: Path) -> OtherDay:
     """
     with np.load(path) as arrays:
         return OtherDay(arrays["xy"], arrays["confidence"])
-
-

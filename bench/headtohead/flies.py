@@ -250,7 +250,10 @@ def train_ours(
 
     figures = once(folder, settings | {"minutes": minutes}, do)
     if not tracks_file(folder).is_file():
-        write_tracks(track_ours(our_chain(folder / "fit" / "package", truth.rate_hz, threads), truth), tracks_file(folder))
+        write_tracks(
+            track_ours(our_chain(folder / "fit" / "package", truth.rate_hz, threads), truth),
+            tracks_file(folder),
+        )
     return figures
 
 
@@ -293,9 +296,7 @@ def steps_in(seconds: float, step_s: float) -> int:
 
 
 def _time_steps(data: Path, folder: Path, own_weights: bool, threads: int) -> dict[str, Any]:
-    first, second = (
-        _fit(data, folder / str(steps), own_weights, threads, steps, 1) for steps in PROBE_STEPS
-    )
+    first, second = (_fit(data, folder / str(steps), own_weights, threads, steps, 1) for steps in PROBE_STEPS)
     return {"step_of_training_s": (second - first) / (PROBE_STEPS[1] - PROBE_STEPS[0])}
 
 
@@ -320,5 +321,3 @@ def _fit(
     command = [sys.executable, "-m", "rt_pose.cli", "train", "fit", *map(str, words)]
     call([*command, "--labels", Path(OURS).name], folder / "train.log")
     return (clock.now_ns() - start) / NS_PER_S
-
-

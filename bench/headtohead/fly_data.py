@@ -1,4 +1,4 @@
-"""SLEAP's clip of two flies, split by time: what is learned from, what a training may look at, what is measured."""
+"""SLEAP's clip of two flies, split by time: what is learned from, what is looked at, what is measured."""
 
 from __future__ import annotations
 
@@ -113,9 +113,7 @@ def write_labels(shared: Path, folder: Path, split: TimeSplit, stride: int) -> d
     """
     train, validation = chosen_frames(split, stride)
     parts = {TRAIN: train, VALIDATION: validation, OURS: [*train, *validation]}
-    for name, numbers in parts.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        _write_subset(shared, folder / name, set(numbers))
+    _write_subsets(shared, {folder / name: set(numbers) for name, numbers in parts.items()})
     names = open_slp(folder / OURS).table.names
     kept = set(validation)
     with (folder / OURS).with_name(SPLIT_FILE).open("w", newline="", encoding="utf-8") as file:
@@ -125,18 +123,17 @@ def write_labels(shared: Path, folder: Path, split: TimeSplit, stride: int) -> d
     return {"split": asdict(split), "train": len(train), "validation": len(validation), "stride": stride}
 
 
-def _write_subset(shared: Path, path: Path, numbers: set[int]) -> None:
+def _write_subsets(shared: Path, parts: dict[Path, set[int]]) -> None:
     import sleap_io
 
     labels = sleap_io.load_slp(str(shared / CLIP), open_videos=False)
     labels.videos[0].replace_filename(str((shared / VIDEO).resolve()), open=False)
-    frames = [frame for frame in labels.labeled_frames if frame.frame_idx in numbers]
-    for frame in frames:
-        frame.instances = frame.user_instances
-    part = sleap_io.Labels(
-        labeled_frames=frames, videos=labels.videos, skeletons=labels.skeletons, tracks=labels.tracks
-    )
-    part.save(str(path), embed=False, verbose=False)
+    for path, numbers in parts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frames = [frame for frame in labels.labeled_frames if frame.frame_idx in numbers]
+        for frame in frames:
+            frame.instances = frame.user_instances
+        sleap_io.save_slp(sleap_io.Labels(frames), str(path), embed=False, verbose=False)
 
 
 def number_of(name: str) -> int:

@@ -130,7 +130,9 @@ def gather(shared: Path, work: Path, motmetrics: Path) -> dict[str, Any] | None:
     split = split_by_time(labeled_frames(shared))
     truth = read_truth(shared, split)
     tracks = {name: read_tracks(file) for name, file in files.items()}
-    poses = {name: pose_figures(own, truth) for name, own in tracks.items() if name != f"{THEIRS}, {METHODS[0]}"}
+    poses = {
+        name: pose_figures(own, truth) for name, own in tracks.items() if name != f"{THEIRS}, {METHODS[0]}"
+    }
     base = f"{THEIRS}, {METHODS[-1]}"
     return {
         "clip": Path(CLIP).name,
@@ -210,7 +212,9 @@ def _identities(found: dict[str, Any]) -> Table:
         [title, *(_identity(own[key], key) for own in names.values())]
         for key, title in IDENTITY_TITLES.items()
     ]
-    note = f"By py-motmetrics; {found['frames']} frames, in which the boxes overlap {found['crossings']} times."
+    note = (
+        f"By py-motmetrics; {found['frames']} frames, in which the boxes overlap {found['crossings']} times."
+    )
     return Table("Two flies: identities", ["", *names], lines, note)
 
 
@@ -239,8 +243,8 @@ def _times(found: dict[str, Any]) -> Table:
         f"Two flies: network and tracker, ours in {settings['precision']}",
         ["program", "n", "P50, ms", "P99, ms", "frames a second", "P50 ratio", "P99 ratio"],
         lines,
-        f"{settings['threads']} threads each; blocks of {settings['block']} in turn, {settings['rounds']} rounds, "
-        f"{found['left_out']} left out; a ratio is sleap-nn's time over ours.",
+        f"{settings['threads']} threads each; blocks of {settings['block']} in turn, {settings['rounds']} "
+        f"rounds, {found['left_out']} left out; a ratio is sleap-nn's time over ours.",
     )
 
 

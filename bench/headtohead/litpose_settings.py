@@ -14,25 +14,24 @@ from train.data.split import split_frames
 LABELS, TRAIN_LABELS = "CollectedData.csv", "train.csv"
 TRAINING_FRAMES, SIZE = 60, 256
 """Training frames of a fold; side of the network's input, px."""
-EXAMPLE_EPOCHS, EXAMPLE_FROZEN = 300, 20
+EXAMPLE_EPOCHS = 300
 EXAMPLE_MILESTONES = (150, 200, 250)
 EXAMPLE_ANNEAL = 0.01
-"""Its example's schedule: epochs, those before the backbone learns, those at which the rate falls, and what
-the weight of the losses on clips grows by in each. Of fewer epochs it takes the same shares."""
+"""Its example's schedule: epochs, those at which the rate falls, and what the weight of the losses on clips
+grows by in each. Of fewer epochs it takes the same shares."""
 EPOCH_BATCHES = {False: -(-TRAINING_FRAMES // CASES["resnet18"].batch), True: 10}
 """Steps of an epoch, supervised and semi-supervised: its program takes at least ten where there are clips."""
 
 
-def schedule(epochs: int, pretrained: bool) -> dict[str, Any]:
+def schedule(epochs: int) -> dict[str, Any]:
     """Shorten the example's schedule.
+
+    A backbone with random weights learns from the first step on; that of the example stands still at first.
 
     Parameters
     ----------
     epochs
         Of the training.
-    pretrained
-        Whether its backbone begins with weights that know images; one that does not learns from the first
-        step on.
 
     Returns
     -------
@@ -45,7 +44,7 @@ def schedule(epochs: int, pretrained: bool) -> dict[str, Any]:
         "max_epochs": epochs,
         # One validation, at the end: no checkpoint is chosen.
         "check_val_every_n_epoch": epochs,
-        "unfreezing_epoch": round(EXAMPLE_FROZEN * share) if pretrained else 0,
+        "unfreezing_epoch": 0,
         "milestones": [round(epoch * share) for epoch in EXAMPLE_MILESTONES],
         "anneal": EXAMPLE_ANNEAL / share,
     }
@@ -83,7 +82,7 @@ def their_configuration(
     if rest or not epochs:
         raise UserError(f"--steps {steps}: expected a multiple of {EPOCH_BATCHES[semi]}, its epoch's steps")
     found = peer_configuration(CASES["resnet18-semi" if semi else "resnet18"], str(data), SIZE, keypoints)
-    plan = schedule(epochs, pretrained=False)
+    plan = schedule(epochs)
     found["data"] |= {"csv_file": TRAIN_LABELS, "video_dir": str(video.parent)}
     found["training"]["lr_scheduler_params"]["multisteplr"]["milestones"] = plan.pop("milestones")
     anneal = plan.pop("anneal")
@@ -134,5 +133,3 @@ def write_training_labels(data: Path) -> Path:
             [*rows[:HEADER_ROWS], *(rows[HEADER_ROWS + i] for i in kept)]
         )
     return path
-
-

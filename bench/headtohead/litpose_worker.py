@@ -1,11 +1,11 @@
-"""Runs Lightning Pose in its own Python, for `bench.headtohead.mouse`: its training, its prediction of frames.
+"""Runs Lightning Pose in its own Python, for `bench.headtohead.mouse`: its training, its prediction.
 
     PYTHON litpose_worker.py train CONFIGURATION.json FOLDER ANSWER.json THREADS [VIDEO]
     PYTHON litpose_worker.py predict FOLDER FRAMES.npz ANSWER.npz THREADS
 
-Training is its `train`, whole, but for two things. All frames of the labels file train; its validation, which
-is one at the end, chooses nothing. And with VIDEO, where its losses on clips want a GPU: its refusal is passed
-over, and clips of VIDEO come from `Clips`, drawn and augmented as its own reader does.
+Training is its `train`, whole, but for two things. All frames of the labels file train; its validation,
+which is one at the end, chooses nothing. And with VIDEO, where its losses on clips want a GPU, its refusal
+is passed over: clips of VIDEO come from `Clips`, drawn and augmented as its own reader does.
 """
 
 from __future__ import annotations
@@ -234,7 +234,8 @@ def predict(folder: Path, frames: Path, answer: Path, threads: int) -> None:
     from lightning_pose.api import Model
 
     torch.set_num_threads(threads)
-    model, found = Model.from_dir2(folder), {}
+    model = Model.from_dir2(folder)
+    found: dict[str, Any] = {}
     with np.load(frames) as given:
         for name in given.files:
             each = [model.predict_frame(np.repeat(image, 3, axis=2)) for image in given[name]]

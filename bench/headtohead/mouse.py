@@ -1,7 +1,7 @@
 """Lightning Pose's example, trained by its program and by ours, and both shown the same frames.
 
 WORK/litpose/data/60-f0/         labels of the fold; train.csv holds its 60 training frames
-WORK/litpose/semi-f0/            configuration.json, train.log, model/, measured.npz, other_day.npz, result.json
+WORK/litpose/litpose-resnet18-f0/ configuration.json, train.log, model/, measured.npz, other_day.npz
 WORK/rt-pose-lite0/cells/...     a cell of the accuracy grid, with other_day.npz
 """
 
@@ -25,9 +25,9 @@ from bench.headtohead.answers import (
     write_other_day,
 )
 from bench.headtohead.litpose_settings import (
-    TRAINING_FRAMES,
     LABELS,
     SIZE,
+    TRAINING_FRAMES,
     their_configuration,
     write_training_labels,
 )
@@ -47,6 +47,7 @@ DATA, RECORDING = "mirror-mouse", "videos/test_vid.mp4"
 OTHER_DAY = "mirror-mouse-other-day/180607_004_first500.mp4"
 OTHER_DAY_FILE = "other_day.npz"
 SEED_OF_OURS = 0
+JITTER_FRAMES = 100
 RANDOM_WEIGHTS = (
     "optimiser.backbone_factor=1.0",
     "optimiser.freeze_backbone_steps=0",
@@ -114,7 +115,7 @@ def train_theirs(
     data = make_data(shared / DATA, LABELS, place, network.cell)
     write_training_labels(data)
     keypoints = read_labels(data, LABELS, "gray").keypoints
-    settings = {
+    settings: dict[str, Any] = {
         "steps": steps,
         "configuration": their_configuration(data, first, keypoints, semi, steps),
     }
@@ -157,13 +158,19 @@ def _worker(python: Path, words: Sequence[Any]) -> list[str]:
 
 
 def _show_theirs(
-    folder: Path, data: Path, video: Path, other_day: Path, python: Path, threads: int, jitter_frames: int = 100
+    folder: Path,
+    data: Path,
+    video: Path,
+    other_day: Path,
+    python: Path,
+    threads: int,
 ) -> None:
     """Its answers to the same frames, in the form of ours; the file of the other day is the last written."""
-    frames = frames_to_find(data, video, jitter_frames)
+    frames = frames_to_find(data, video, JITTER_FRAMES)
     asked, answer = folder / "frames.npz", folder / "answer.npz"
     day = [frame.image.copy() for frame in read_frames(other_day, 1)]
-    np.savez(asked, **{"held": frames.held, "video": frames.video, "noisy": frames.noisy, "day": day})
+    given: dict[str, Any] = {"held": frames.held, "video": frames.video, "noisy": frames.noisy, "day": day}
+    np.savez(asked, **given)
     call(_worker(python, ["predict", folder / "model", asked, answer, threads]), folder / "predict.log")
     with np.load(answer) as found:
         answers = {name: found[name] for name in found.files}
@@ -248,5 +255,3 @@ def _show_ours(folder: Path, other_day: Path) -> None:
     job = VideoJob(other_day, other_day.name, other_day)
     found = predict_video(package, network, job, info, {}, config).found
     write_other_day(OtherDay(found.xy, found.confidence), target)
-
-

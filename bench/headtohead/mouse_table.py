@@ -262,8 +262,8 @@ def tables(found: dict[str, Any]) -> list[Table]:
             "Another day, 500 frames",
             ["", *heads],
             day,
-            f"Against the median of five networks; {found['left_out_of_other_day']:.1%} of the points are left "
-            "out, as they do not agree.",
+            f"Against the median of five networks; {found['left_out_of_other_day']:.1%} of the points are "
+            "left out, as they do not agree.",
         ),
     ]
     return [*made, *(_difference_table(one) for one in found["differences"])]

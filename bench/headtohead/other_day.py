@@ -264,9 +264,7 @@ def day_differences(
     }
 
 
-def _samples(
-    networks: Sequence[DayNetwork], reference: DayReference
-) -> list[tuple[str, Statistic, Sample]]:
+def _samples(networks: Sequence[DayNetwork], reference: DayReference) -> list[tuple[str, Statistic, Sample]]:
     apart = [distances_of(network, reference) for network in networks]
     found = []
     for metric in DAY_METRICS:

@@ -155,5 +155,3 @@ def time_ours(
         step_ours(chain, tracker, image, place)
         elapsed.append((clock.now_ns() - start) / NS_PER_MS)
     return elapsed
-
-

@@ -16,8 +16,8 @@ nothing else should. `table` shows what is there. The peers have environments of
 
 litpose: Lightning Pose on its example, a head-fixed mouse, 60 labels, folds of 12 held out. Its ResNet-18
 from random weights, by its own configuration cut to --steps; ours from its own weights (Lite0), or its
-ResNet-18 from random ones. One evaluator: held-out labels, the second half of the recording (`bench.accuracy`)
-and 500 frames of another day.
+ResNet-18 from random ones. One evaluator: held-out labels, the second half of the recording
+(`bench.accuracy`) and 500 frames of another day.
 
 sleap: sleap-nn, bottom-up, on two flies, split by time with gaps; both from random weights (ours from its own
 with --own-weights) for --minutes, at half of the frames' scale. Poses, identities, times in turn.

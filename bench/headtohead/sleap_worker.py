@@ -8,8 +8,8 @@ Training is its trainer's, ended by the trainer's own clock; what its `train` do
 all labels, is left out. Serving is its exported model in ONNX Runtime with the given number of threads, and
 its tracker frame by frame: orders are lines of JSON on standard input, answers lines of JSON.
 
-    {"do": "frames", "shape": [F, H, W, 1]} and F*H*W bytes of gray      -> {"frames": F}
-    {"do": "track", "method": M}  all frames in order, a fresh tracker -> {"animals": [F][D]{xy, score, identity}}
+    {"do": "frames", "shape": [F, H, W, 1]} and F*H*W bytes of gray   -> {"frames": F}
+    {"do": "track", "method": M}   all, a fresh tracker   -> {"animals": [F][D]{xy, score, identity}}
     {"do": "time", "n": N}     frames in turn, with the tracker         -> {"ns": [N]}
     {"do": "quit"}
 """
@@ -31,8 +31,8 @@ shared: Any = importlib.import_module("original_worker")
 import numpy as np  # noqa: E402
 
 METHODS = ("fixed_window", "local_queues")
-"""What its tracker compares with: all animals of the last frames, which is its default, or the last ones of each
-identity; the number of identities is known to the second only."""
+"""What its tracker compares with: all animals of the last frames, which is its default, or the last ones of
+each identity; the number of identities is known to the second only."""
 WINDOW = 5
 """Frames that its tracker remembers; its own default."""
 
@@ -120,7 +120,9 @@ class LivePoses:
         onnxruntime.InferenceSession = session
         from sleap_nn.inference.predictor import Predictor
 
-        self.name = f"sleap-nn {importlib.metadata.version('sleap-nn')}, ONNX Runtime {onnxruntime.__version__}"
+        self.name = (
+            f"sleap-nn {importlib.metadata.version('sleap-nn')}, ONNX Runtime {onnxruntime.__version__}"
+        )
         self._predictor = Predictor.from_export_dir(
             folder, runtime="onnx", device="cpu", batch_size=1, max_instances=animals
         )

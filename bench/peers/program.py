@@ -48,6 +48,8 @@ from train.importing.package import compare
 PEER = "the peer"
 FRAMES = 32
 PARITY_FRAMES = 16
+
+
 @dataclass
 class Ours:
     """A package in a precision, ready to run, and its times."""

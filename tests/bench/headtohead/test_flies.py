@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.headtohead import fly_table
+from bench.headtohead import fly_scores, fly_table
 from bench.headtohead.flies import FULL_SHARE, VALIDATIONS, our_settings, steps_in, their_settings
 from bench.headtohead.fly_data import (
     OURS,
@@ -67,7 +67,9 @@ def test_the_parts_follow_one_another_with_gaps_between() -> None:
         split_by_time(120)
 
 
-def test_both_trainings_have_the_same_labels_and_none_that_is_measured(data_dir: Path, tmp_path: Path) -> None:
+def test_both_trainings_have_the_same_labels_and_none_that_is_measured(
+    data_dir: Path, tmp_path: Path
+) -> None:
     split = TimeSplit((0, 40), (60, 80), (100, 120))
     assert write_labels(data_dir, tmp_path, split, 10)["train"] == 4
     numbers = {
@@ -82,7 +84,6 @@ def test_both_trainings_have_the_same_labels_and_none_that_is_measured(data_dir:
     measured = read_truth(data_dir, split)
     assert measured.xy.shape == (20, 2, 13, 2)
     assert len(measured.images) == 20
-    np.testing.assert_array_equal(measured.xy[0], open_slp(data_dir / "sleap-samples/clip.slp").table.xy[100])
 
 
 def test_both_networks_see_frames_at_the_same_scale() -> None:
@@ -110,7 +111,8 @@ def test_another_programs_answers_become_tracks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_tracks(tmp_path / "tracks.npz").xy, found.xy)
 
 
-def test_a_perfect_program_has_no_error_and_finds_all() -> None:
+def test_a_perfect_program_has_no_error_and_finds_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fly_scores, "MAP_DRAWS", 5)
     found = pose_figures(tracks(labels()[:, ::-1]), truth())
     assert {key: drawn[0] for key, drawn in found.items()} == {
         "median_px": 0.0,
@@ -122,14 +124,16 @@ def test_a_perfect_program_has_no_error_and_finds_all() -> None:
     }
 
 
-def test_the_better_program_is_shown_to_be_better() -> None:
+def test_the_better_program_is_shown_to_be_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fly_scores, "MAP_DRAWS", 10)
     near, far = labels(), labels()
     near += 0.5
     far += np.random.default_rng(0).normal(0, 4.0, far.shape)
     far[::3, 0, 1] = np.nan
     apart = compare_poses(pose_figures(tracks(near), truth()), pose_figures(tracks(far), truth()))
     assert all(one["better"] for one in apart.values())
-    same = compare_poses(pose_figures(tracks(far), truth()), pose_figures(tracks(far), truth()))
+    figures = pose_figures(tracks(far), truth())
+    same = compare_poses(figures, figures)
     assert not any(one["better"] for one in same.values())
 
 

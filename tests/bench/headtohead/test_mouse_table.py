@@ -9,12 +9,12 @@ import numpy as np
 from support.disc_videos import write_disc_video
 
 from bench.accuracy.measure import Measured, write_measured
+from bench.accuracy.reference_set import measure_network
 from bench.headtohead import mouse_table
 from bench.headtohead.answers import OtherDay, write_other_day
 from bench.headtohead.mouse import OTHER_DAY_FILE, MouseNetwork
 from bench.headtohead.mouse_table import Entry, entries_of, tables
 from bench.headtohead.other_day import DayNetwork, DayReference
-from bench.accuracy.reference_set import measure_network
 from rt_pose.types import FloatArray
 from train.data.labels import LabeledFrames
 
@@ -64,7 +64,7 @@ def test_the_truer_program_is_no_worse_and_the_other_is(tmp_path: Path) -> None:
     entries += [entry(MouseNetwork("rt-pose", "lite0", False, fold), 1.0, 2) for fold in (0, 1, 2)]
     entries += [entry(MouseNetwork("rt-pose", "tiny", False, 1), 9.0, 3)]
     labels = LabeledFrames([], [], LABELS, np.ones(LABELS.shape[:2], np.uint8), NAMES)
-    video = write_disc_video(tmp_path / "second.mkv", 4)
+    video = write_disc_video(tmp_path / "second.mov", 4)
     references = mouse_table._reference_set(entries, labels, video)
     groups: dict[str, list[tuple[Entry, mouse_table.Network]]] = {}
     for one in entries:
