@@ -24,7 +24,10 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "litpose": (
         "torch==2.13.0",
         "torchvision==0.28.0 --no-deps",
-        "LITPOSE-DEPENDENCIES",
+        "numpy==2.2.6 aniposelib==0.8.0 h5py==3.16.0 hydra-core==1.3.8 imaug==0.4.3 jaxtyping==0.3.11",
+        "kornia==0.9.0 lightning==2.5.6 pytorch-lightning==2.5.6 matplotlib moviepy==2.2.1",
+        "opencv-python-headless==4.12.0.88 pandas==3.1.1 safetensors scikit-learn==1.9.1 tensorboard==2.21.0",
+        "transformers==5.24.0 typeguard nvidia-dali-cuda120==2.4.0 torch==2.13.0",
         "lightning-pose==2.4.3 --no-deps",
     ),
     "motmetrics": ("motmetrics==1.4.0 numpy==1.26.4 pandas==2.2.3",),
