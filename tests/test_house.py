@@ -42,6 +42,8 @@ ELSEWHERE = (
     ROOT / "train" / "importing" / "original_worker.py",
     ROOT / "bench" / "peers" / "litpose_worker.py",
     ROOT / "bench" / "training" / "litpose.py",
+    ROOT / "bench" / "headtohead" / "litpose_worker.py",
+    ROOT / "bench" / "headtohead" / "sleap_worker.py",
 )
 """They run in another program's Python, which has no clock of ours."""
 

@@ -211,7 +211,7 @@ def serve(folder: Path, keypoints: int, video: str) -> None:
     video
         A video whose first frames sharpen the head.
     """
-    library = shared.mend_torchvision()
+    library = shared.patch_torchvision()
     import importlib.metadata
 
     import torch

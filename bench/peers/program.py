@@ -21,18 +21,18 @@ package's input, unless its network was imported for frames as they are.
 
 from __future__ import annotations
 
-import gc
-import subprocess
 import sys
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 
-from bench.background_load import BackgroundLoad
 from bench.output import conditions, machine_line, markdown_table
-from bench.program import Out, guarded, run, say
+from bench.peers.alternate import SETTLE, TimeFrames, Times, alternate
+from bench.peers.environments import make_environments
+from bench.program import Out, guarded, run
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.build import build
 from rt_pose.config.schema import EngineConfig
@@ -40,67 +40,14 @@ from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import EngineChoice, choose_engine
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.estimator import CpuEstimator
-from rt_pose.loop.latency import summary
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, read_package
 from train.data.sample_frames import SampleFrames, read_tried_frames, resized
 from train.importing.original_program import Kind, OriginalProgram
 from train.importing.package import compare
 
-OTHERS_MOST = 0.05
-"""A round is left out where other processes took more than this share of the machine during it."""
-WARM_UP = 5
-PAUSE_NS = 50 * NS_PER_MS
-SETTLE = 2
-"""Frames after the pause before each block that do not count."""
+PEER = "the peer"
 FRAMES = 32
 PARITY_FRAMES = 16
-SETUPS: dict[str, tuple[str, ...]] = {
-    # torch goes first, so that what follows finds it; torchvision comes without what it would bring along.
-    "dlc": (
-        "torch==2.13.0 numpy<2",
-        "torchvision==0.28.0 --no-deps",
-        "deeplabcut-live[pytorch]==1.1.0 numpy<2",
-    ),
-    "sleap": (
-        "torch==2.13.0",
-        "torchvision==0.28.0 --no-deps",
-        "sleap-nn==0.3.5 onnxruntime onnx onnxscript",
-    ),
-}
-
-
-@dataclass
-class Times:
-    """Times of one program, ms."""
-
-    counted: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)
-    """Times of the first frame of each block, which are not counted."""
-
-    def add(self, block: list[float]) -> None:
-        """Add a block.
-
-        Parameters
-        ----------
-        block
-            Its times, ms, those of settling in first.
-        """
-        self.first.append(block[0])
-        self.counted += block[SETTLE:]
-
-    def figures(self) -> dict[str, Any]:
-        """Summarise the times, for JSON.
-
-        Returns
-        -------
-        dict[str, Any]
-            Summaries, and every counted time, ms.
-        """
-        return {
-            "ms": summary(self.counted),
-            "first_of_block_ms": summary(self.first),
-            "all_ms": [round(ms, 3) for ms in self.counted],
-        }
 
 
 @dataclass
@@ -246,14 +193,8 @@ def set_up(options: SetupOptions) -> int:
     UserError
         Where an installation fails.
     """
-    for name, steps in SETUPS.items():
-        place = options.setup / name
-        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-        for step in steps:
-            command = [str(place / "bin" / "pip"), "install", "--quiet", *step.split()]
-            if subprocess.run(command, check=False).returncode:
-                raise UserError(f"--setup {place}: `pip install {step}` failed; see above")
-        print(f"{name}: --python {place / 'bin' / 'python'}")
+    for name, python in make_environments(options.setup).items():
+        print(f"{name}: --python {python}")
     return 0
 
 
@@ -297,35 +238,16 @@ def _alternate(
     clock: HostClock,
 ) -> tuple[Times, int]:
     """The peer's times and how many rounds were left out; ours are kept in `ours`."""
-    peer.time_ns(WARM_UP)
-    for o in ours:
-        _time(o, range(WARM_UP), clock)
-    theirs, left_out = Times(), 0
-    gc.collect()
-    gc.freeze()
-    others = BackgroundLoad([peer.pid])
-    for number in range(plan.rounds):
-        places = range(number * plan.block - SETTLE, (number + 1) * plan.block)
-        others.start()
-        taken: dict[int, list[float]] = {}
-        order = list(range(-1, len(ours)))
-        for who in order[number % len(order) :] + order[: number % len(order)]:
-            clock.sleep_until_ns(clock.now_ns() + PAUSE_NS)
-            if who < 0:
-                taken[who] = [ns / NS_PER_MS for ns in peer.time_ns(len(places))]
-            else:
-                taken[who] = _time(ours[who], places, clock)
-        share = others.share()
-        if share > OTHERS_MOST:
-            left_out += 1
-            say(f"round {number + 1}: left out, other processes took {share:.0%} of the machine")
-            continue
-        theirs.add(taken[-1])
-        for i, o in enumerate(ours):
-            o.times.add(taken[i])
-    if not theirs.counted:
-        raise UserError("other processes disturbed every round; stop them, or wait for a quieter hour")
-    return theirs, left_out
+
+    def time_peer(places: range) -> list[float]:
+        return [ns / NS_PER_MS for ns in peer.time_ns(len(places))]
+
+    programs: dict[str, TimeFrames] = {PEER: time_peer}
+    programs |= {str(i): partial(_time, o, clock=clock) for i, o in enumerate(ours)}
+    times, left_out = alternate(programs, plan.rounds, plan.block, [peer.pid], clock)
+    for i, o in enumerate(ours):
+        o.times = times[str(i)]
+    return times[PEER], left_out
 
 
 def _time(ours: Ours, places: range, clock: HostClock) -> list[float]:

@@ -191,7 +191,7 @@ def serve(configuration: Path, video: str, length: int, threads: int) -> None:
     threads
         Threads of torch.
     """
-    library = shared.mend_torchvision()
+    library = shared.patch_torchvision()
     import torch
 
     torch.set_num_threads(threads)

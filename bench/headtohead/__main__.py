@@ -1,0 +1,3 @@
+from bench.headtohead.program import main
+
+raise SystemExit(main())
