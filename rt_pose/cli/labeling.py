@@ -9,6 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from rt_pose.cli.options import Parser
+from rt_pose.config.check import MOST_INDIVIDUALS
 from rt_pose.errors import UserError
 from rt_pose.extras import require
 
@@ -25,6 +26,7 @@ def label(options: Namespace) -> int:
             model=options.model,
             frames=_at_least_one(options, "frames"),
             keypoints=options.keypoints,
+            individuals=_individuals(options.individuals),
             skeleton=[bone.split("=") for bone in options.skeleton],
             layout=options.layout,
             labels=options.labels,
@@ -52,6 +54,13 @@ def label_parser(parser: Parser) -> None:
         help="Frames that the folder is to have of these recordings, those that are there included.",
     )
     parser.add_argument("--keypoints", nargs="+", default=[], help="Names of the keypoints of a new folder.")
+    parser.add_argument(
+        "--individuals",
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="How many animals a frame of a new folder may hold, or their names; one where it is not given.",
+    )
     parser.add_argument(
         "--skeleton", nargs="+", default=[], metavar="A=B", help="Bones, each a pair of keypoints: nose=neck."
     )
@@ -203,6 +212,18 @@ def _add_person(parser: Parser) -> None:
         help="Which labels of the folder, where it holds several: a CSV, or `.`.",
     )
     parser.add_argument("--pick-only", action="store_true", help="Pick frames and open no window.")
+
+
+def _individuals(words: list[str]) -> int | list[str]:
+    """How many animals, or their names."""
+    if len(words) != 1:
+        return words or 0
+    if not words[0].isdecimal() or not 1 <= int(words[0]) <= MOST_INDIVIDUALS:
+        raise UserError(
+            f"--individuals {words[0]}: expected a number of animals, 1 to {MOST_INDIVIDUALS}, or the names "
+            "of several: --individuals 2"
+        )
+    return int(words[0])
 
 
 def _at_least_one(options: Namespace, name: str) -> int:

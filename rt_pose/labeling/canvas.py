@@ -8,10 +8,12 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QImage, QMouseEvent, QPixmap, QTransform, QWheelEvent
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPixmap, QTransform, QWheelEvent
 from PySide6.QtWidgets import QGraphicsPixmapItem
 
+from rt_pose.labeling.animal_points import AnimalPoints
 from rt_pose.labeling.frame_labels import FrameLabels, Mark
+from rt_pose.labeling.point_colors import point_colors
 from rt_pose.types import FloatArray
 from rt_pose.viewer import style
 
@@ -20,7 +22,10 @@ GRAB_PX = 10.0
 DRAG_PX = 3.0
 """A press that moves further than this is a drag."""
 ZOOM_STEP = 1.2
-SIZE = 11
+SIZE, OTHER_SIZE = 11, 8
+"""Of a point, px of the screen; of those of other animals than the current one."""
+PREFERRED_PX = 3.0
+"""So much nearer (px of the screen) a point of another animal must be to be taken hold of."""
 _SOLID = (Mark.PLACED, Mark.HIDDEN)
 
 
@@ -30,20 +35,20 @@ class LabelCanvas(pg.GraphicsLayoutWidget):
     clicked = Signal(float, float)
     """At a place, frame px."""
     moved = Signal(int, float, float)
-    """A keypoint was dragged to a place, frame px."""
+    """A point was dragged to a place, frame px."""
     right_clicked = Signal()
     pressed = Signal()
     """Any button, of the mouse: clicks are counted."""
 
-    def __init__(self, keypoints: Sequence[str], skeleton: Sequence[Sequence[str]]) -> None:
+    def __init__(self, animals: AnimalPoints, skeleton: Sequence[Sequence[str]]) -> None:
         """Make an empty picture.
 
         Parameters
         ----------
-        keypoints
-            Names of the K keypoints.
+        animals
+            The animals and keypoints: P points.
         skeleton
-            Pairs of them.
+            Pairs of keypoints.
         """
         super().__init__()
         self.ci.layout.setContentsMargins(0, 0, 0, 0)
@@ -53,18 +58,23 @@ class LabelCanvas(pg.GraphicsLayoutWidget):
         self.view.setMouseEnabled(False, False)
         self.picture = QGraphicsPixmapItem()
         self.view.addItem(self.picture, ignoreBounds=True)
-        self._bones = [(keypoints.index(a), keypoints.index(b)) for a, b in skeleton]
-        self._colors = [style.keypoint_color(k, len(keypoints)) for k in range(len(keypoints))]
-        self.bones = pg.PlotCurveItem(pen=pg.mkPen("#ffffffc0", width=1.5), antialias=True)
+        self._animals, self._owners = animals, np.array(animals.owners)
+        self._bones = animals.bones(skeleton)
+        self._colors = point_colors(animals)
+        self.bones = [self._bone_curve(i) for i in range(len(animals.groups))]
+        """A curve for each animal."""
         self.predicted = pg.ScatterPlotItem(size=SIZE, symbol="x", pxMode=True)
         self.current = pg.ScatterPlotItem(size=2 * SIZE, pxMode=True)
         self.points = pg.ScatterPlotItem(size=SIZE, pxMode=True, antialias=True)
-        for item in (self.bones, self.predicted, self.current, self.points):
+        for item in (*self.bones, self.predicted, self.current, self.points):
             self.view.addItem(item, ignoreBounds=True)
-        self._names = [self._name(text, k) for k, text in enumerate(keypoints)]
+        parts = [part for group in animals.groups for part in group.parts]
+        self._names = [self._text(part, self._colors[k], (-0.12, 0.5)) for k, part in enumerate(parts)]
+        self.animal_names = self._animal_names()
+        """Of each animal, where there are several."""
         self.show_names = True
         self._image: NDArray[np.uint8] | None = None
-        self._labels = FrameLabels.empty(len(keypoints))
+        self._labels = FrameLabels.empty(len(parts))
         self._cursor = 0
         self._gamma = 1.0
         self._pressed_at: QPointF | None = None
@@ -107,9 +117,9 @@ class LabelCanvas(pg.GraphicsLayoutWidget):
         labels
             Of the frame.
         cursor
-            The current keypoint.
+            The current point.
         predicted
-            (K, 2) frame px, what a network found; None for nothing.
+            (P, 2) frame px, what a network found; None for nothing.
         """
         self._labels, self._cursor = labels, cursor
         self._draw(labels)
@@ -186,8 +196,10 @@ class LabelCanvas(pg.GraphicsLayoutWidget):
     def _draw(self, labels: FrameLabels) -> None:
         seen = np.flatnonzero(np.isfinite(labels.xy).all(axis=-1))
         solid = [Mark(int(labels.marks[k])) in _SOLID for k in seen]
+        own = self._owners[seen] == self._owners[self._cursor]
         self.points.setData(
             pos=labels.xy[seen],
+            size=np.where(own, SIZE, OTHER_SIZE),
             brush=[
                 pg.mkBrush(self._colors[k]) if full else pg.mkBrush(None)
                 for k, full in zip(seen, solid, strict=True)
@@ -202,16 +214,39 @@ class LabelCanvas(pg.GraphicsLayoutWidget):
         self.current.setData(
             pos=here[np.isfinite(here).all(axis=-1)], brush=pg.mkBrush(None), pen=pg.mkPen("w", width=1)
         )
-        ends = labels.xy[np.array(self._bones, int).reshape(-1, 2)]
-        whole = ends[np.isfinite(ends).all(axis=(1, 2))].reshape(-1, 2)
-        self.bones.setData(whole[:, 0], whole[:, 1], connect="pairs")
-        for k, name in enumerate(self._names):
-            name.setVisible(self.show_names and k in seen)
-            if k in seen:
-                name.setPos(*labels.xy[k].tolist())
+        for curve, bones in zip(self.bones, self._bones, strict=True):
+            ends = labels.xy[np.array(bones, int).reshape(-1, 2)]
+            whole = ends[np.isfinite(ends).all(axis=(1, 2))].reshape(-1, 2)
+            curve.setData(whole[:, 0], whole[:, 1], connect="pairs")
+        self._place_names(labels, seen[own])
 
-    def _name(self, text: str, k: int) -> pg.TextItem:
-        name = pg.TextItem(text, color=self._colors[k], anchor=(-0.12, 0.5), fill=style.SHADE)
+    def _place_names(self, labels: FrameLabels, named: NDArray[np.intp]) -> None:
+        """The keypoints of the current animal have their names, every animal has its own above it."""
+        shown = set(named.tolist()) if self.show_names else set()
+        for k, name in enumerate(self._names):
+            name.setVisible(k in shown)
+            if k in shown:
+                name.setPos(*labels.xy[k].tolist())
+        for name, group in zip(self.animal_names, self._animals.groups, strict=False):
+            xy = labels.xy[group.points]
+            xy = xy[np.isfinite(xy).all(axis=-1)]
+            name.setVisible(self.show_names and len(xy) > 0)
+            if len(xy):
+                name.setPos(float(xy[:, 0].mean()), float(xy[:, 1].min()))
+
+    def _animal_names(self) -> list[pg.TextItem]:
+        groups = [group for group in self._animals.groups if group.is_animal and self._animals.several]
+        return [self._text(g.name, self._colors[g.points.start], (0.5, 1.4)) for g in groups]
+
+    def _bone_curve(self, animal: int) -> pg.PlotCurveItem:
+        color = QColor("#ffffff")
+        if self._animals.several:
+            color = QColor(self._colors[self._animals.groups[animal].points.start])
+        color.setAlpha(0xC0)
+        return pg.PlotCurveItem(pen=pg.mkPen(color, width=1.5), antialias=True)
+
+    def _text(self, text: str, color: QColor, anchor: tuple[float, float]) -> pg.TextItem:
+        name = pg.TextItem(text, color=color, anchor=anchor, fill=style.SHADE)
         name.setVisible(False)
         self.view.addItem(name, ignoreBounds=True)
         return name
@@ -284,10 +319,10 @@ class LabelCanvas(pg.GraphicsLayoutWidget):
         return min(max(place.x(), 0.0), width - 1.0), min(max(place.y(), 0.0), height - 1.0)
 
     def _nearest(self, at: QPointF) -> int | None:
-        """The keypoint that the mouse takes hold of."""
+        """The point that the mouse takes hold of; of two as near that of the current animal."""
         place = self._place(at)
         across, _ = self.view.viewPixelSize()
         far = np.hypot(*(self._labels.xy - [place.x(), place.y()]).T) / across
         far = np.where(np.isfinite(far), far, np.inf)
-        k = int(np.argmin(far))
+        k = int(np.argmin(far + PREFERRED_PX * (self._owners != self._owners[self._cursor])))
         return k if far[k] <= GRAB_PX else None

@@ -13,6 +13,7 @@ from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.config.edit import set_value
 from rt_pose.errors import UserError
 from rt_pose.files import write_atomic
+from rt_pose.labeling.animal_points import AnimalPoints, check_points
 from rt_pose.labeling.label_folder import LabelFolder, check_keypoints
 from rt_pose.labeling.label_record import LabelRecord, write_record
 from rt_pose.video import VideoInfo
@@ -26,7 +27,7 @@ REMEDY = "give another --out, or check its permissions"
 def create_folder(
     folder: Path,
     layout: Layout,
-    keypoints: Sequence[str],
+    points: AnimalPoints,
     skeleton: Sequence[Sequence[str]],
     scorer: str,
     clock: Clock,
@@ -40,10 +41,10 @@ def create_folder(
         The folder; made where it does not exist.
     layout
         deeplabcut: a project, with a labels file for each video; lightning-pose: one CollectedData.csv.
-    keypoints
-        Names of the K keypoints.
+    points
+        Its animals and keypoints.
     skeleton
-        Pairs of them.
+        Pairs of keypoints.
     scorer
         Who labels.
     clock
@@ -61,7 +62,8 @@ def create_folder(
     UserError
         Where a name cannot be used, or the folder cannot be written.
     """
-    check_keypoints(keypoints, skeleton)
+    check_keypoints(points.keypoints, skeleton)
+    check_points(points, "--individuals")
     if (
         not scorer
         or set(scorer) & set('/\\\0:*?"<>|')
@@ -71,10 +73,10 @@ def create_folder(
         raise UserError(f"--scorer {scorer!r}: becomes part of a file's name; write letters and digits")
     bones = [list(bone) for bone in skeleton]
     if layout == "deeplabcut":
-        _write_project(folder, keypoints, bones, scorer, clock, videos)
-    write_record(folder, LabelRecord(list(keypoints), bones))
+        _write_project(folder, points, bones, scorer, clock, videos)
+    write_record(folder, LabelRecord(points.keypoints, bones, animals=points.animals))
     table = folder / USUAL_FILE if layout == "lightning-pose" else None
-    return LabelFolder(folder, list(keypoints), bones, scorer, table)
+    return LabelFolder(folder, points, bones, scorer, table)
 
 
 def add_videos(folder: Path, videos: Sequence[VideoInfo]) -> None:
@@ -104,7 +106,7 @@ def add_videos(folder: Path, videos: Sequence[VideoInfo]) -> None:
 
 def _write_project(
     folder: Path,
-    keypoints: Sequence[str],
+    points: AnimalPoints,
     bones: list[list[str]],
     scorer: str,
     clock: Clock,
@@ -116,12 +118,12 @@ def _write_project(
         "Task": folder.resolve().name,
         "scorer": scorer,
         "date": f"{today:%b}{today.day}",
-        "multianimalproject": False,
-        "identity": None,
+        "multianimalproject": bool(points.animals),
+        "identity": False if points.animals else None,
         "project_path": str(folder.resolve()),
         "engine": "pytorch",
         "video_sets": {str(video.path.resolve()): _crop(video) for video in videos},
-        "bodyparts": list(keypoints),
+        **_body_parts(points),
         "start": 0,
         "stop": 1,
         "numframes2pick": 20,
@@ -149,6 +151,18 @@ def _write_project(
     }
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     write_atomic(folder / PROJECT_FILE, text, REMEDY)
+
+
+def _body_parts(points: AnimalPoints) -> dict[str, list[str] | str]:
+    """The keys of body parts: a project of several animals has others."""
+    if not points.animals:
+        return {"bodyparts": list(points.keypoints)}
+    return {
+        "individuals": list(points.animals),
+        "uniquebodyparts": list(points.unique),
+        "multianimalbodyparts": list(points.keypoints),
+        "bodyparts": "MULTI!",
+    }
 
 
 def _crop(video: VideoInfo) -> dict[str, str]:

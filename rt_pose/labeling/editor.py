@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 
+from rt_pose.labeling.animal_points import AnimalPoints, PointGroup
 from rt_pose.labeling.frame_labels import UNSETTLED, FrameLabels, Mark
 
 MOST_UNDONE = 1000
@@ -45,21 +46,24 @@ class LabelStore(Protocol):
 
 
 class LabelEditor:
-    """Frames one after another, with one of them and one of its keypoints the current ones."""
+    """Frames one after another, with one of them and one of its points the current ones.
 
-    def __init__(self, names: Sequence[str], keypoints: Sequence[str], store: LabelStore) -> None:
+    A point is a keypoint of an animal; the current animal is that of the current point.
+    """
+
+    def __init__(self, names: Sequence[str], points: AnimalPoints, store: LabelStore) -> None:
         """Begin at the first frame that is not done.
 
         Parameters
         ----------
         names
             Of the F frames, in the order in which they are gone through.
-        keypoints
-            Of the K keypoints.
+        points
+            Names of the animals and keypoints.
         store
             Where labels are kept.
         """
-        self.names, self.keypoints = list(names), list(keypoints)
+        self.names, self.points = list(names), points
         self._store = store
         self._labels = [store.read(name) for name in self.names]
         self._written = list(self._labels)
@@ -68,6 +72,21 @@ class LabelEditor:
         self.index = next((i for i, labels in enumerate(self._labels) if not labels.done), 0)
         self.cursor = 0
         self._to_unsettled()
+
+    @property
+    def keypoints(self) -> list[str]:
+        """Names of the K keypoints, of every animal."""
+        return self.points.keypoints
+
+    @property
+    def animal(self) -> int:
+        """Number of the current animal among the groups of points."""
+        return self.points.owners[self.cursor]
+
+    @property
+    def group(self) -> PointGroup:
+        """The points of the current animal."""
+        return self.points.groups[self.animal]
 
     @property
     def labels(self) -> FrameLabels:
@@ -102,14 +121,37 @@ class LabelEditor:
     # ---- the current frame and keypoint ----
 
     def select(self, k: int) -> None:
-        """Make a keypoint the current one.
+        """Make a point the current one.
 
         Parameters
         ----------
         k
             Its index; round about.
         """
-        self.cursor = k % len(self.keypoints)
+        self.cursor = k % len(self.points.names)
+
+    def next_keypoint(self, step: int) -> None:
+        """Make another keypoint of the current animal the current one.
+
+        Parameters
+        ----------
+        step
+            How much further on; round about.
+        """
+        own = self.group.points
+        self.cursor = own[(own.index(self.cursor) + step) % len(own)]
+
+    def select_animal(self, animal: int) -> None:
+        """Make an animal the current one, at the first of its keypoints that is not settled.
+
+        Parameters
+        ----------
+        animal
+            Its number; round about.
+        """
+        own = self.points.groups[animal % len(self.points.groups)].points
+        found = self.labels.unsettled(own)
+        self.cursor = own[0] if found is None else found
 
     def go_to(self, index: int) -> None:
         """Write what has changed and make another frame the current one.
@@ -203,16 +245,27 @@ class LabelEditor:
 
     def mark_absent(self) -> None:
         """Note that the current keypoint cannot be seen, and go to the next one that is not settled."""
-        self._change(self.labels.with_keypoint(self.cursor, Mark.ABSENT))
-        self._to_unsettled(self.cursor)
+        self._mark_absent([self.cursor])
 
     def mark_rest_absent(self) -> None:
-        """Note that no keypoint that is not settled can be seen."""
-        labels = self.labels
-        for k in range(len(self.keypoints)):
-            if labels.marks[k] in UNSETTLED:
-                labels = labels.with_keypoint(k, Mark.ABSENT)
-        self._change(labels)
+        """Note that what is not settled of the current animal cannot be seen, and go to the next one."""
+        self._mark_absent([k for k in self.group.points if self.labels.marks[k] in UNSETTLED])
+
+    def remove_animal(self) -> None:
+        """Note that the current animal is not in the frame, and go to the next one."""
+        self._mark_absent(self.group.points)
+
+    def exchange(self, other: int) -> None:
+        """Exchange the labels of the current animal with those of another one of the frame.
+
+        Parameters
+        ----------
+        other
+            Its number; that of body parts of no animal changes nothing.
+        """
+        own, others = self.group, self.points.groups[other]
+        if own.is_animal and others.is_animal:
+            self._change(self.labels.exchanged(own.points, others.points))
 
     def toggle_hidden(self) -> None:
         """Note that the current keypoint, which is placed, is occluded; or that it is not."""
@@ -226,17 +279,23 @@ class LabelEditor:
         """Take the current keypoint's label away: it is open again."""
         self._change(self.labels.with_keypoint(self.cursor, Mark.OPEN))
 
-    def copy_previous(self) -> None:
-        """Propose, for all keypoints that are open or proposed, their places in the frame before."""
+    def copy_previous(self, every_animal: bool = False) -> None:
+        """Propose, for keypoints that are open or proposed, their places in the frame before.
+
+        Parameters
+        ----------
+        every_animal
+            Whether for those of all animals; else of the current one.
+        """
         if self.index == 0:
             return
         before, labels = self._labels[self.index - 1], self.labels
-        for k in range(len(self.keypoints)):
+        for k in range(len(labels.marks)) if every_animal else self.group.points:
             if labels.marks[k] in UNSETTLED and before.marks[k] in (Mark.PLACED, Mark.HIDDEN):
                 x, y = before.xy[k].tolist()
                 labels = labels.with_keypoint(k, Mark.PROPOSED, (x, y))
         self._change(labels)
-        self._to_unsettled()
+        self._to_unsettled(self.group.points[-1])
 
     def undo(self) -> None:
         """Take the last change back, and show the frame that it was made in."""
@@ -254,6 +313,13 @@ class LabelEditor:
         self._redo.clear()
         self._labels[self.index] = labels
 
+    def _mark_absent(self, points: Iterable[int]) -> None:
+        labels = self.labels
+        for k in points:
+            labels = labels.with_keypoint(k, Mark.ABSENT)
+        self._change(labels)
+        self._to_unsettled(self.cursor)
+
     def _swap(
         self, source: list[tuple[int, int, FrameLabels]], target: list[tuple[int, int, FrameLabels]]
     ) -> None:
@@ -265,6 +331,6 @@ class LabelEditor:
         self.index, self.cursor = index, cursor
 
     def _to_unsettled(self, after: int = -1) -> None:
-        found = self.labels.unsettled(after)
+        found = self.labels.unsettled(self.points.order_after(after))
         if found is not None:
             self.cursor = found

@@ -1,7 +1,8 @@
-"""The labels of one frame while a person works on them. K keypoints."""
+"""The labels of one frame while a person works on them: P points, of several animals each one's keypoints."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -37,33 +38,33 @@ class FrameLabels:
     """Places and marks; a change makes another one, so that earlier ones can be kept for undo."""
 
     xy: FloatArray
-    """(K, 2) frame px; NaN where there is no place."""
+    """(P, 2) frame px; NaN where there is no place."""
     marks: NDArray[np.uint8]
-    """(K,) values of `Mark`."""
+    """(P,) values of `Mark`."""
 
     @classmethod
-    def empty(cls, keypoints: int) -> FrameLabels:
+    def empty(cls, points: int) -> FrameLabels:
         """Make labels of which nothing is known.
 
         Parameters
         ----------
-        keypoints
-            Number of keypoints K.
+        points
+            Number of points P.
 
         Returns
         -------
         FrameLabels
             All open.
         """
-        return cls(np.full((keypoints, 2), np.nan), np.zeros(keypoints, np.uint8))
+        return cls(np.full((points, 2), np.nan), np.zeros(points, np.uint8))
 
     def with_keypoint(self, k: int, mark: Mark, xy: tuple[float, float] | None = None) -> FrameLabels:
-        """Return these labels with one keypoint changed.
+        """Return these labels with one point changed.
 
         Parameters
         ----------
         k
-            Index of the keypoint.
+            Index of the point.
         mark
             Its mark.
         xy
@@ -87,6 +88,23 @@ class FrameLabels:
         marks = np.where(self.marks == Mark.PROPOSED, Mark.PLACED, self.marks).astype(np.uint8)
         return replace(self, marks=marks)
 
+    def exchanged(self, a: range, b: range) -> FrameLabels:
+        """Return these labels with those of two animals exchanged.
+
+        Parameters
+        ----------
+        a, b
+            Points of each, as many of one as of the other.
+
+        Returns
+        -------
+        FrameLabels
+            The changed labels.
+        """
+        order = np.arange(len(self.marks))
+        order[a], order[b] = b, a
+        return replace(self, xy=self.xy[order], marks=self.marks[order])
+
     def same(self, other: FrameLabels) -> bool:
         """Tell whether other labels say the same.
 
@@ -102,28 +120,27 @@ class FrameLabels:
         """
         return np.array_equal(self.marks, other.marks) and np.array_equal(self.xy, other.xy, equal_nan=True)
 
-    def unsettled(self, after: int = -1) -> int | None:
-        """Find the next keypoint that wants a decision: an open one, else a proposal.
+    def unsettled(self, order: Iterable[int]) -> int | None:
+        """Find the next point that wants a decision: an open one, else a proposal.
 
         Parameters
         ----------
-        after
-            Keypoint from which on it is looked for, round about.
+        order
+            The points in which it is looked for.
 
         Returns
         -------
         int | None
             Its index; None where all are settled.
         """
-        count = len(self.marks)
-        order = [(after + step) % count for step in range(1, count + 1)]
+        points = list(order)
         for mark in UNSETTLED:
-            found = next((k for k in order if self.marks[k] == mark), None)
+            found = next((k for k in points if self.marks[k] == mark), None)
             if found is not None:
                 return found
         return None
 
     @property
     def done(self) -> bool:
-        """Whether every keypoint is settled."""
-        return self.unsettled() is None
+        """Whether every point is settled."""
+        return not any(mark in UNSETTLED for mark in self.marks.tolist())

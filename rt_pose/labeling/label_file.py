@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from rt_pose.errors import UserError
 from rt_pose.extras import installed, remedy
 from rt_pose.files import write_atomic
+from rt_pose.labeling.animal_points import AnimalPoints, point_name
 from rt_pose.labeling.csv_text import CsvText, parse_csv
 from rt_pose.labeling.hdf_table import write_hdf
 from rt_pose.offline.hdf import hdf_text
-from rt_pose.offline.prediction_files import HEADER_ROWS
+from rt_pose.offline.prediction_files import HEADER_ROWS, INDIVIDUALS, NO_ANIMAL
 from rt_pose.offline.table_text import table_text
 from rt_pose.types import FloatArray
 from train.data.dlc_project import compare_twin
-from train.data.tables import PATH_COLUMNS, KeypointColumns, TableLayout, read_layout, read_table
+from train.data.tables import PATH_COLUMNS, KeypointColumns, TableLayout, read_columns, read_layout
 
 UNLABELED, OCCLUDED, VISIBLE = 0, 1, 2
 """What a column `visible` says."""
@@ -31,12 +32,12 @@ UNLABELED, OCCLUDED, VISIBLE = 0, 1, 2
 
 @dataclass
 class FrameRow:
-    """The labels of one image. K keypoints, in the file's order."""
+    """The labels of one image. P points: of several animals each one's keypoints."""
 
     xy: FloatArray
-    """(K, 2) px; NaN where unlabeled."""
+    """(P, 2) px; NaN where unlabeled."""
     visible: NDArray[np.uint8]
-    """(K,) UNLABELED, OCCLUDED or VISIBLE."""
+    """(P,) UNLABELED, OCCLUDED or VISIBLE."""
 
 
 def read_rows(path: Path) -> tuple[list[str], dict[str, FrameRow]]:
@@ -49,8 +50,8 @@ def read_rows(path: Path) -> tuple[list[str], dict[str, FrameRow]]:
 
     Returns
     -------
-    keypoints : list of str
-        Names of the K keypoints.
+    names : list of str
+        Of the P points in the file's order, as `point_name` makes them.
     rows : dict of str to FrameRow
         By the path of the image.
 
@@ -62,15 +63,46 @@ def read_rows(path: Path) -> tuple[list[str], dict[str, FrameRow]]:
     """
     layout = read_layout(path)
     if not layout.rows:
-        return [column.keypoint for column in layout.columns], {}
-    table, problems = read_table(path)
+        return _names(layout), {}
+    table, problems = read_columns(path)
     twice = sorted(name for name, count in Counter(table.names).items() if count > 1)
     problems += [f"{name} is labeled in more than one row" for name in twice]
-    problems += compare_twin(path, table, path.name)
+    problems += compare_twin(path, table, path.name, read_columns)
     if problems:
         raise UserError(f"labels {path}: correct the following first:\n  " + "\n  ".join(problems))
     rows = {n: FrameRow(xy, v) for n, xy, v in zip(table.names, table.xy, table.visible, strict=True)}
-    return table.keypoints, rows
+    return _names(layout), rows
+
+
+def points_of(path: Path) -> AnimalPoints:
+    """Find which keypoints of which animals a file has columns for.
+
+    Parameters
+    ----------
+    path
+        A .csv.
+
+    Returns
+    -------
+    AnimalPoints
+        Animals and keypoints in the order of the columns.
+
+    Raises
+    ------
+    UserError
+        Where it is no labels file.
+    """
+    columns = read_layout(path).columns
+    own = [column for column in columns if column.animal != NO_ANIMAL]
+    return AnimalPoints(
+        list(dict.fromkeys(column.keypoint for column in own)),
+        list(dict.fromkeys(column.animal for column in own if column.animal)),
+        [column.keypoint for column in columns if column.animal == NO_ANIMAL],
+    )
+
+
+def _names(layout: TableLayout) -> list[str]:
+    return [point_name(column.animal, column.keypoint) for column in layout.columns]
 
 
 def has_visible(path: Path) -> bool:
@@ -89,23 +121,27 @@ def has_visible(path: Path) -> bool:
     return all(column.visible >= 0 for column in read_layout(path).columns)
 
 
-def create_file(path: Path, keypoints: Sequence[str], scorer: str, paths: int) -> None:
-    """Write a labels file without a row.
+def create_file(path: Path, points: AnimalPoints, scorer: str, paths: int) -> None:
+    """Write a labels file without a row; where animals have names with the header row `individuals`.
 
     Parameters
     ----------
     path
         The .csv.
-    keypoints
-        Names of the K keypoints.
+    points
+        Its animals and keypoints.
     scorer
         Who labels.
     paths
         Columns of the path of an image: 1, or `PATH_COLUMNS`.
     """
     text = CsvText(b"", "utf-8", ",", [])
-    rows = ([scorer] * 2 * len(keypoints), [k for k in keypoints for _ in "xy"], ["x", "y"] * len(keypoints))
-    for title, cells in zip(HEADER_ROWS, rows, strict=True):
+    owners = [(group.name, part) for group in points.groups for part in group.parts for _ in "xy"]
+    scorers, parts = [scorer] * len(owners), [part for _, part in owners]
+    rows = list(zip(HEADER_ROWS, (scorers, parts, ["x", "y"] * len(points.names)), strict=True))
+    if points.animals:
+        rows.insert(1, (INDIVIDUALS, [animal for animal, _ in owners]))
+    for title, cells in rows:
         text.append([title, *[""] * (paths - 1), *map(text.quoted, cells)])
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, text.to_bytes(), with_hdf=False)
@@ -130,7 +166,7 @@ def unpack_hdf(path: Path) -> Path:
 
 
 def write_row(
-    path: Path, name: str, row: FrameRow, with_hdf: bool = False, keypoints: Sequence[str] = ()
+    path: Path, name: str, row: FrameRow, with_hdf: bool = False, points: Sequence[str] = ()
 ) -> None:
     """Write the labels of one image: its cells that have changed, or a new row behind the others.
 
@@ -146,8 +182,8 @@ def write_row(
         Its labels.
     with_hdf
         Whether an HDF is written beside it where none is; one that is there always is.
-    keypoints
-        Names of the row's keypoints; empty: as many as the file has.
+    points
+        Names of the row's points, as of `read_rows`; empty: as many as the file has.
 
     Raises
     ------
@@ -159,8 +195,8 @@ def write_row(
     except (OSError, UnicodeError) as error:
         raise UserError(f"labels {path}: cannot be read: {error}") from error
     layout = read_layout(path)
-    found = [column.keypoint for column in layout.columns]
-    if len(found) != len(row.xy) or (keypoints and found != list(keypoints)):
+    found = _names(layout)
+    if len(found) != len(row.xy) or (points and found != list(points)):
         raise UserError(f"labels {path}: its keypoints have changed meanwhile; start `rt-pose label` again")
     if name in layout.rows:
         _, rows = read_rows(path)

@@ -5,28 +5,31 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from rt_pose.errors import UserError, nearest
+from rt_pose.labeling.animal_points import AnimalPoints, point_name
 from rt_pose.labeling.label_file import (
     UNLABELED,
     FrameRow,
     create_file,
     finish_writing,
     has_visible,
+    points_of,
     read_rows,
     unpack_hdf,
     write_row,
 )
 from rt_pose.labeling.label_record import read_record
 from rt_pose.offline.hdf import is_hdf
-from train.data.dlc_project import find_table, read_settings
+from rt_pose.offline.prediction_files import INDIVIDUALS
+from train.data.dlc_project import ProjectSettings, find_table, read_settings
 from train.data.source import on_disk
 from train.data.sources import PROJECT_FILE, USUAL_FILE, find_labels
-from train.data.tables import IMAGE_FOLDER, PATH_COLUMNS
+from train.data.tables import IMAGE_FOLDER, PATH_COLUMNS, read_layout
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
@@ -36,17 +39,25 @@ class LabelFolder:
     """Labels of a folder, and where they are written."""
 
     folder: Path
-    keypoints: list[str]
+    points: AnimalPoints
+    """Its animals and keypoints."""
     skeleton: list[list[str]]
     scorer: str
     table: Path | None
     """The one labels file; None for a DeepLabCut project, which has one for each video."""
     rows: dict[str, FrameRow] = field(default_factory=dict)
-    """Labels by the path of the image, keypoints in the folder's order."""
+    """Labels by the path of the image, points in the folder's order."""
     order: dict[Path, list[int]] = field(default_factory=dict)
-    """Of each labels file the places of its keypoints among the folder's."""
+    """Of each labels file the places of its points among the folder's."""
+    columns: dict[Path, list[str]] = field(default_factory=dict)
+    """Of each labels file the names of its points, as it has them."""
     files: dict[str, Path] = field(default_factory=dict)
     """The labels file of each image that stands in one."""
+
+    @property
+    def keypoints(self) -> list[str]:
+        """Names of the K keypoints, of every animal."""
+        return self.points.keypoints
 
     @property
     def is_project(self) -> bool:
@@ -80,28 +91,28 @@ class LabelFolder:
         name
             Path of the image.
         row
-            Its labels, keypoints in the folder's order.
+            Its labels, points in the folder's order.
 
         Raises
         ------
         UserError
             Where they cannot be written, or a keypoint has no columns in the file of this video.
         """
-        path = self.files.get(name) or self._table_of(name)
+        path, names = self.files.get(name) or self._table_of(name), self.points.names
         if not path.is_file():
-            create_file(path, self.keypoints, self.scorer, PATH_COLUMNS if self.is_project else 1)
-            self.order[path] = list(range(len(self.keypoints)))
+            create_file(path, self.points, self.scorer, PATH_COLUMNS if self.is_project else 1)
+            self.columns[path], self.order[path] = names, list(range(len(names)))
         elif path not in self.order:  # another program has begun it meanwhile
             self.take_file(path)
         order = self.order[path]
-        without = [k for k in range(len(self.keypoints)) if k not in order and row.visible[k] != UNLABELED]
+        without = [k for k in range(len(names)) if k not in order and row.visible[k] != UNLABELED]
         if without:
             raise UserError(
-                f"labels {path}: has no columns for '{self.keypoints[without[0]]}'; add them (in DeepLabCut "
+                f"labels {path}: has no columns for '{names[without[0]]}'; add them (in DeepLabCut "
                 "by labeling one frame), or mark it as not visible"
             )
         of_file = FrameRow(row.xy[order], row.visible[order])
-        write_row(path, name, of_file, self.is_project, [self.keypoints[k] for k in order])
+        write_row(path, name, of_file, self.is_project, self.columns[path])
         self.files[name] = path
         self.rows[name] = row
 
@@ -116,20 +127,33 @@ class LabelFolder:
         Raises
         ------
         UserError
-            Where it cannot be read, or names a keypoint that the folder has not.
+            Where it cannot be read, or names an animal or a keypoint that the folder has not.
         """
-        keypoints, rows = read_rows(path)
-        for name in keypoints:
-            if name not in self.keypoints:
-                raise UserError(
-                    f"labels {path}: '{name}' is not in {PROJECT_FILE}{nearest(name, self.keypoints)}"
-                )
-        order = self.order[path] = [self.keypoints.index(name) for name in keypoints]
+        self.columns[path], rows = read_rows(path)
+        known = self.points.names
+        own = self._own_names(path)
+        for name in own:
+            if name not in known:
+                raise UserError(f"labels {path}: '{name}' is not in {PROJECT_FILE}{nearest(name, known)}")
+        order = self.order[path] = [known.index(name) for name in own]
         for name, row in rows.items():
-            whole = empty_row(len(self.keypoints))
+            whole = empty_row(len(known))
             whole.xy[order], whole.visible[order] = row.xy, row.visible
             self.rows[name] = whole
             self.files[name] = path
+
+    def _own_names(self, path: Path) -> list[str]:
+        """The points of a file; its one animal, which its columns need not name, is one of several here."""
+        names = self.columns[path]
+        if not self.points.several or points_of(path).several:
+            return names
+        animal = read_layout(path).animal
+        if not animal:
+            raise UserError(
+                f"labels {path}: is of one animal without a name; this folder has "
+                f"{', '.join(self.points.animals)}; give it a row {INDIVIDUALS}"
+            )
+        return [point_name(animal, name) for name in names]
 
     def _table_of(self, name: str) -> Path:
         if self.table is not None:
@@ -138,20 +162,20 @@ class LabelFolder:
         return next((path for path in self.order if path.parent == own.parent), own)
 
 
-def empty_row(keypoints: int) -> FrameRow:
+def empty_row(points: int) -> FrameRow:
     """Make a row without a label.
 
     Parameters
     ----------
-    keypoints
-        Number of keypoints K.
+    points
+        Number of points P.
 
     Returns
     -------
     FrameRow
         All unlabeled.
     """
-    return FrameRow(np.full((keypoints, 2), np.nan), np.zeros(keypoints, np.uint8))
+    return FrameRow(np.full((points, 2), np.nan), np.zeros(points, np.uint8))
 
 
 def open_folder(folder: Path, labels: str = "") -> LabelFolder | None:
@@ -183,7 +207,8 @@ def open_folder(folder: Path, labels: str = "") -> LabelFolder | None:
         begun = read_record(folder)
         if not begun.keypoints:
             return None
-        return LabelFolder(folder, begun.keypoints, begun.skeleton, "", folder / USUAL_FILE)
+        points = AnimalPoints(begun.keypoints, begun.animals)
+        return LabelFolder(folder, points, begun.skeleton, "", folder / USUAL_FILE)
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise UserError(f"--out {folder}: holds several labels ({names}); choose one: --labels NAME")
@@ -217,8 +242,7 @@ def _labels_in(folder: Path) -> list[Path]:
 
 def _open_table(folder: Path, path: Path) -> LabelFolder:
     finish_writing(path)
-    keypoints, _ = read_rows(path)
-    opened = LabelFolder(folder, keypoints, read_record(folder).skeleton, "", path)
+    opened = LabelFolder(folder, points_of(path), read_record(folder).skeleton, "", path)
     opened.take_file(path)
     return opened
 
@@ -232,19 +256,26 @@ def _open_project(folder: Path) -> LabelFolder:
         if path is not None:
             tables.append(unpack_hdf(path) if is_hdf(path) else path)
             finish_writing(tables[-1])
-    keypoints = settings.keypoints
-    if not keypoints and tables:
-        keypoints, _ = read_rows(tables[0])
-    if not keypoints:
-        problems.append(f"{PROJECT_FILE} names no bodyparts of a single-animal project")
+    points = _project_points(settings, tables)
+    if not points.keypoints:
+        problems.append(f"{PROJECT_FILE} names no bodyparts")
     if not settings.scorer:
         problems.append(f"{PROJECT_FILE} names no scorer")
     if problems:
         raise UserError(f"labels {folder}: correct the following first:\n  " + "\n  ".join(problems))
-    opened = LabelFolder(folder, keypoints, settings.skeleton, settings.scorer, None)
+    opened = LabelFolder(folder, points, settings.skeleton, settings.scorer, None)
     for path in tables:
         opened.take_file(path)
     return opened
+
+
+def _project_points(settings: ProjectSettings, tables: Sequence[Path]) -> AnimalPoints:
+    """Animals and keypoints of a project: by its configuration, and what that does not say by its tables."""
+    points = AnimalPoints(settings.keypoints, settings.animals, settings.unique)
+    found = max(map(points_of, tables), key=lambda own: len(own.groups), default=points)
+    if not points.keypoints:
+        return found
+    return replace(points, animals=found.animals, unique=found.unique) if not points.animals else points
 
 
 def frames_of(opened: LabelFolder, picked: Iterable[str]) -> tuple[list[str], list[str]]:

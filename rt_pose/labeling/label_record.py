@@ -11,6 +11,7 @@ import msgspec
 from rt_pose.clock import NS_PER_S
 from rt_pose.errors import UserError
 from rt_pose.files import write_atomic
+from rt_pose.labeling.animal_points import point_name
 
 FILE = "labeling.json"
 MOST_FRAMES = 5
@@ -26,13 +27,13 @@ class FrameNote:
     at: str = ""
     """When, UTC."""
     open: list[str] = field(default_factory=list)
-    """Keypoints that were left open."""
+    """Points that were left open: keypoints, of several animals as `animal.keypoint`."""
     absent: list[str] = field(default_factory=list)
-    """Keypoints that cannot be seen."""
+    """Points that cannot be seen."""
     reason: str = ""
     """Why the frame was picked."""
     proposed: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    """Places that a model found, frame px, and its confidence, by keypoint."""
+    """Places that a model found, frame px, and its confidence, by point."""
 
 
 @dataclass
@@ -45,6 +46,8 @@ class LabelRecord:
     """By the path of the image: those that were picked or labeled here."""
     sources: dict[str, str] = field(default_factory=dict)
     """By folder of images: the recording that they are of, so that no other one's are put beside them."""
+    animals: list[str] = field(default_factory=list)
+    """Names of several animals; left out of the file where there is one."""
 
 
 def read_record(folder: Path) -> LabelRecord:
@@ -90,7 +93,10 @@ def write_record(folder: Path, record: LabelRecord) -> None:
     record
         The record.
     """
-    text = msgspec.json.format(msgspec.json.encode(record), indent=1).decode()
+    plain = msgspec.to_builtins(record)
+    if not record.animals:
+        del plain["animals"]
+    text = msgspec.json.format(msgspec.json.encode(plain), indent=1).decode()
     write_atomic(folder / FILE, text + "\n", "make room, or check its permissions")
 
 
@@ -132,9 +138,20 @@ def left_open(record: LabelRecord, names: list[str]) -> list[str]:
             frames.setdefault(note.by, []).append((name, note))
     lines = []
     for by, found in frames.items():
-        shown = "; ".join(f"{name}: {', '.join(note.open)}" for name, note in found[:MOST_FRAMES])
+        shown = "; ".join(f"{name}: {_open_points(record, note)}" for name, note in found[:MOST_FRAMES])
         more = f"; and {len(found) - MOST_FRAMES} more" if len(found) > MOST_FRAMES else ""
         last = max(note.at for _, note in found)
         count = f"{len(found)} frame{'s' * (len(found) > 1)}"
         lines.append(f"{by} left {count} open, last at {last}: {shown}{more}")
     return lines
+
+
+def _open_points(record: LabelRecord, note: FrameNote) -> str:
+    """The points of a frame that were left open; of an animal of which all were, its name."""
+    named, left = [], list(note.open)
+    for animal in record.animals:
+        own = {point_name(animal, keypoint) for keypoint in record.keypoints}
+        if own <= set(left):
+            named.append(f"all of {animal}")
+            left = [name for name in left if name not in own]
+    return ", ".join([*named, *left])

@@ -54,22 +54,22 @@ class FolderStore:
 
     def read(self, name: str) -> FrameLabels:
         """See `LabelStore.read`. Blank cells of what another program labeled are taken for settled."""
-        keypoints, note = self._opened.keypoints, self.note(name)
-        row = self._opened.rows.get(name) or empty_row(len(keypoints))
+        points, note = self._opened.points.names, self.note(name)
+        row = self._opened.rows.get(name) or empty_row(len(points))
         marks = np.array([_MARK_OF[int(value)] for value in row.visible], np.uint8)
         labels = FrameLabels(row.xy.copy(), marks)
         of_others = not note.by and bool((row.visible != UNLABELED).any())
         for k in np.flatnonzero(marks == Mark.OPEN).tolist():
-            if of_others or keypoints[k] in note.absent:
+            if of_others or points[k] in note.absent:
                 labels = labels.with_keypoint(k, Mark.ABSENT)
-            elif keypoints[k] in note.proposed:
-                x, y, _ = note.proposed[keypoints[k]]
+            elif points[k] in note.proposed:
+                x, y, _ = note.proposed[points[k]]
                 labels = labels.with_keypoint(k, Mark.PROPOSED, (x, y))
         return labels
 
     def write(self, name: str, labels: FrameLabels) -> None:
         """See `LabelStore.write`. A frame of which nothing is settled gets no row."""
-        keypoints, marks = self._opened.keypoints, [Mark(mark) for mark in labels.marks.tolist()]
+        points, marks = self._opened.points.names, [Mark(mark) for mark in labels.marks.tolist()]
         visible = np.array([_VISIBLE_OF.get(mark, UNLABELED) for mark in marks], np.uint8)
         xy = np.where(visible[:, None] != UNLABELED, labels.xy, np.nan)
         # Read anew: somebody else may have labeled other frames of the folder meanwhile.
@@ -79,8 +79,8 @@ class FolderStore:
             before,
             by=self._by,
             at=utc_text(self._clock.utc_ns()),
-            open=[keypoints[k] for k, mark in enumerate(marks) if mark in UNSETTLED],
-            absent=[keypoints[k] for k, mark in enumerate(marks) if mark == Mark.ABSENT],
+            open=[points[k] for k, mark in enumerate(marks) if mark in UNSETTLED],
+            absent=[points[k] for k, mark in enumerate(marks) if mark == Mark.ABSENT],
         )
         # The note first: a row without one counts as another program's, whose blank cells are settled.
         write_record(self._opened.folder, self._record)

@@ -58,14 +58,14 @@ class LabelTask:
         Returns
         -------
         FloatArray | None
-            (K, 2) frame px; None without an evaluation.
+            (P, 2) frame px; None without an evaluation.
         """
         if self.review is None:
             return None
         return self.review.predicted[self.review.names.index(name)]
 
     def worst_keypoint(self, name: str) -> int | None:
-        """Return which keypoint of a frame is to be looked at first.
+        """Return which point of a frame is to be looked at first.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class LabelTask:
         k = self.worst_keypoint(name)
         if self.review is not None and k is not None:
             error = self.review.errors[self.review.names.index(name), k]
-            parts = [f"{self.opened.keypoints[k]}: {error:.1f} px between label and prediction"]
+            parts = [f"{self.opened.points.names[k]}: {error:.1f} px between label and prediction"]
         if note.by:
             parts.append(f"labeled by {note.by}, {note.at}")
         return "; ".join(parts)

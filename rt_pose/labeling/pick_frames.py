@@ -48,7 +48,7 @@ class Candidates:
     appearance: FloatArray
     """(C, D) grey levels of a small picture."""
     found: Keypoints[FloatArray] | None
-    """Keypoints (C, K), frame px; None without a model."""
+    """Keypoints (C, K), of several animals (C, D, K), frame px; None without a model."""
 
 
 def check_recordings(videos: Sequence[Path]) -> list[VideoInfo]:
@@ -207,9 +207,10 @@ def _extract(
 ) -> list[PickedFrame]:
     """Write the images of the frames that were picked."""
     picked = []
+    propose = model.proposer() if model is not None else None
     for frame in read_frames_at(info.path, list(reasons), info.channels):
         name = str(PurePosixPath(IMAGE_FOLDER, info.path.stem, f"img{frame.index:08d}.png"))
         write_image(folder / name, frame.image)
-        proposed = model.proposals(frame.image) if model is not None else {}
+        proposed = propose(frame.image) if propose is not None else {}
         picked.append(PickedFrame(name, reasons[frame.index], proposed))
     return picked

@@ -12,6 +12,7 @@ from rt_pose.console import track
 from rt_pose.errors import UserError
 from rt_pose.extras import installed, remedy
 from rt_pose.image_file import read_image
+from rt_pose.labeling.animal_points import AnimalPoints, check_distinct
 from rt_pose.labeling.create_folder import Layout, add_videos, create_folder
 from rt_pose.labeling.editor import LabelEditor
 from rt_pose.labeling.label_folder import LabelFolder, check_keypoints, frames_of, open_folder
@@ -22,6 +23,8 @@ from rt_pose.labeling.pick_frames import check_recordings, pick_frames
 from rt_pose.labeling.propose import ProposalModel
 from rt_pose.labeling.review import Review, read_review
 from rt_pose.labeling.session_frames import film_name, films_of, pick_session_frames
+from rt_pose.rules.keypoint_name import individual_names
+from rt_pose.session.individuals import individuals_of
 from rt_pose.session.read import Session
 from rt_pose.video import VideoInfo
 
@@ -45,6 +48,8 @@ class LabelOptions:
     layout: Layout = "deeplabcut"
     labels: str = ""
     scorer: str = ""
+    individuals: int | list[str] = 0
+    """How many animals, or their names; 0: as many as the folder, the model or the session has."""
     review: str = ""
     worst: int = 30
 
@@ -70,7 +75,7 @@ def prepare(options: LabelOptions, clock: Clock) -> LabelTask:
         Where something cannot be read or written, keypoints are not known, or no frame is there.
     """
     infos = check_recordings(options.videos)
-    model = ProposalModel(options.model) if options.model else None
+    model = ProposalModel(options.model, _asked(options)) if options.model else None
     if model is not None:
         for info in infos:
             model.check_size(info.width, info.height, info.path.name)
@@ -91,7 +96,7 @@ def prepare(options: LabelOptions, clock: Clock) -> LabelTask:
         names = [name for name in names if PurePosixPath(name).parent.name in folders]
     review = _review(options, opened, names) if options.review else None
     shown = review.names if review is not None else names
-    return LabelTask(opened, LabelEditor(shown, opened.keypoints, store), store, options.scorer, review)
+    return LabelTask(opened, LabelEditor(shown, opened.points, store), store, options.scorer, review)
 
 
 def _opened(
@@ -103,25 +108,40 @@ def _opened(
 ) -> LabelFolder:
     """The folder, which is made where there is none."""
     opened = open_folder(options.out, options.labels)
-    keypoints, skeleton = _keypoints(options, model, sessions) if opened is None else (opened.keypoints, [])
-    if options.keypoints and options.keypoints != keypoints:
-        raise UserError(
-            f"--keypoints: {options.out} has {', '.join(keypoints)}; leave the option out or change --out"
-        )
-    check_keypoints(keypoints, options.skeleton)
+    points, skeleton = _points(options, model, sessions) if opened is None else (opened.points, [])
+    _check_options(options, points)
     every = [*infos, *films_of(sessions)]
-    _check_sessions(sessions, keypoints)
+    _check_sessions(sessions, points)
     if model is not None:
-        model.check(keypoints)
+        model.label_for(points)
     if opened is None:
-        opened = create_folder(options.out, options.layout, keypoints, skeleton, options.scorer, clock, every)
-    elif opened.is_project:
-        add_videos(options.out, every)
+        opened = create_folder(options.out, options.layout, points, skeleton, options.scorer, clock, every)
+    else:
+        check_distinct(points, f"--out {options.out}")
+        if opened.is_project:
+            add_videos(options.out, every)
     opened.scorer = opened.scorer or options.scorer
     bones = model.skeleton if model is not None else []
     own = [bone for bone in bones if set(bone) <= set(opened.keypoints)]
     opened.skeleton = opened.skeleton or options.skeleton or own
     return opened
+
+
+def _check_options(options: LabelOptions, points: AnimalPoints) -> None:
+    """Refuse names that are not those of the folder, which keeps its own."""
+    if options.keypoints and options.keypoints != points.keypoints:
+        raise UserError(
+            f"--keypoints: {options.out} has {', '.join(points.keypoints)}; leave the option out or change "
+            "--out"
+        )
+    wanted, animals = options.individuals, points.animals
+    count = max(len(animals), 1)
+    if wanted and (wanted != count if isinstance(wanted, int) else wanted != animals):
+        raise UserError(
+            f"--individuals: {options.out} has {', '.join(animals) or 'one animal'}; leave the option out or "
+            "change --out"
+        )
+    check_keypoints(points.keypoints, options.skeleton)
 
 
 def check_new(options: LabelOptions) -> None:
@@ -147,26 +167,51 @@ def check_new(options: LabelOptions) -> None:
         )
 
 
-def _keypoints(
+def _asked(options: LabelOptions) -> int:
+    """How many animals are asked for; 1 where nothing is said."""
+    wanted = options.individuals
+    return max(wanted, 1) if isinstance(wanted, int) else len(wanted)
+
+
+def _points(
     options: LabelOptions, model: ProposalModel | None, sessions: Sequence[Session]
-) -> tuple[list[str], list[list[str]]]:
-    """Keypoints and skeleton of a new folder."""
+) -> tuple[AnimalPoints, list[list[str]]]:
+    """Animals, keypoints and skeleton of a new folder."""
     check_new(options)
+    animals = _animals(options, model, sessions)
     if options.keypoints:
-        return options.keypoints, options.skeleton
+        return AnimalPoints(options.keypoints, animals), options.skeleton
     if model is not None:
-        return model.keypoints, options.skeleton or model.skeleton
+        return AnimalPoints(model.keypoints, animals), options.skeleton or model.skeleton
     package = sessions[0].info.package
-    return package.keypoints, options.skeleton or [list(bone) for bone in package.skeleton]
+    skeleton = options.skeleton or [list(bone) for bone in package.skeleton]
+    return AnimalPoints(package.keypoints, animals), skeleton
 
 
-def _check_sessions(sessions: Sequence[Session], keypoints: Sequence[str]) -> None:
+def _animals(options: LabelOptions, model: ProposalModel | None, sessions: Sequence[Session]) -> list[str]:
+    """Names of the animals of a new folder; none where it is of one."""
+    wanted: int | list[str] = options.individuals
+    if not wanted and model is not None:
+        wanted = model.individuals
+    elif not wanted and sessions:
+        wanted = individuals_of(sessions[0])
+    names = list(individual_names(wanted))
+    return names if len(names) > 1 else []
+
+
+def _check_sessions(sessions: Sequence[Session], points: AnimalPoints) -> None:
     for session in sessions:
-        found = session.info.package.keypoints
+        found, keypoints = session.info.package.keypoints, points.keypoints
         if not set(found) & set(keypoints):
             raise UserError(
                 f"session {session.path}: its model finds {', '.join(found)}; labeled are "
                 f"{', '.join(keypoints)}; give the folder of this animal as --out"
+            )
+        count, labeled = len(individuals_of(session)), max(len(points.animals), 1)
+        if count > labeled or (count == 1 and labeled > 1):
+            raise UserError(
+                f"session {session.path}: {count} animal{'s' * (count > 1)}, labels are of {labeled}: give "
+                "the folder of these animals as --out, or label its film, `rt-pose label FILM`"
             )
 
 
@@ -180,11 +225,12 @@ def _picked(
     """The folder's record, with frames that were picked now."""
     record = read_record(options.out)
     record.keypoints, record.skeleton = opened.keypoints, opened.skeleton
+    record.animals = opened.points.animals if opened.points.several else []
     before = dict(record.sources)
     _check_sources(record, options.out, infos, sessions)
     known, _ = frames_of(opened, record.frames)
     picked = pick_frames(infos, options.out, known, options.frames, model)
-    picked += pick_session_frames(sessions, options.out, known, options.frames)
+    picked += pick_session_frames(sessions, options.out, known, options.frames, opened.points)
     for frame in picked:
         record.frames[frame.name] = FrameNote(reason=frame.reason, proposed=frame.proposed)
     if picked or record.sources != before:
@@ -211,10 +257,13 @@ def _propose(opened: LabelFolder, record: LabelRecord, names: Sequence[str], mod
     """Propose places in frames that nobody has labeled, where they have none yet."""
     notes = {name: record.frames.get(name, FrameNote()) for name in names if name not in opened.rows}
     wanted = [name for name, note in notes.items() if not note.by and not note.proposed]
+    video, propose = "", model.proposer()
     for name in track(wanted, "proposals"):
+        if PurePosixPath(name).parent.name != video:
+            video, propose = PurePosixPath(name).parent.name, model.proposer()
         image = read_image(opened.image(name))
         if image is not None:
-            notes[name].proposed = model.proposals(image)
+            notes[name].proposed = propose(image)
             record.frames[name] = notes[name]
     if wanted:
         write_record(opened.folder, record)
@@ -231,7 +280,7 @@ def _names(opened: LabelFolder, record: LabelRecord) -> list[str]:
 
 
 def _review(options: LabelOptions, opened: LabelFolder, names: Sequence[str]) -> Review:
-    review = read_review(Path(options.review), opened.keypoints, options.worst)
+    review = read_review(Path(options.review), opened.points, options.worst)
     others = [name for name in review.names if name not in names]
     if others:
         raise UserError(f"--review {options.review}: is of other labels: {options.out} has no {others[0]}")

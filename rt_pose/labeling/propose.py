@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -12,24 +12,28 @@ from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.decode import Keypoints
+from rt_pose.labeling.animal_points import AnimalPoints
+from rt_pose.offline.animal_rows import AnimalRows
 from rt_pose.offline.pose_space import pose_space, residuals
 from rt_pose.package import Package, Subspace, check_frame_size, read_package
 from rt_pose.types import FloatArray
 
 Proposals = dict[str, tuple[float, float, float]]
-"""x and y (px) and confidence, by the keypoint."""
+"""x and y (px) and confidence, by the point: the keypoint, of several animals `animal.keypoint`."""
 
 
 class ProposalModel:
     """A package's network, run on single frames."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, animals: int = 1) -> None:
         """Load a package.
 
         Parameters
         ----------
         path
             Its folder.
+        animals
+            How many are labeled, where that is known.
 
         Raises
         ------
@@ -39,7 +43,44 @@ class ProposalModel:
         self.package: Package = read_package(path)
         self.keypoints = self.package.manifest.keypoints
         self.skeleton = [list(bone) for bone in self.package.manifest.skeleton]
-        self._estimator = choose_engine(self.package, EngineConfig()).estimator
+        self._points = AnimalPoints(self.keypoints)
+        self._open(animals)
+
+    @property
+    def individuals(self) -> int:
+        """The most animals in a frame that it was trained on."""
+        return self.package.manifest.individuals
+
+    def _open(self, animals: int) -> None:
+        self._most = max(self.individuals, animals) if self.individuals > 1 else 0
+        self._estimator = choose_engine(self.package, EngineConfig(), self._most).estimator
+
+    def label_for(self, points: AnimalPoints) -> None:
+        """Take the animals and keypoints that are labeled, for which places are proposed from now on.
+
+        Parameters
+        ----------
+        points
+            Their names.
+
+        Raises
+        ------
+        UserError
+            Where it knows none of the keypoints, or finds one animal and several are labeled.
+        """
+        if not set(points.keypoints) & set(self.keypoints):
+            raise UserError(
+                f"--model {self.package.path}: finds {', '.join(self.keypoints)}; labeled are "
+                f"{', '.join(points.keypoints)}; give the model of this animal"
+            )
+        if len(points.animals) > max(self._most, 1):
+            if self.individuals == 1:
+                raise UserError(
+                    f"--model {self.package.path}: finds one animal, labeled are {len(points.animals)} "
+                    f"({', '.join(points.animals)}); leave it out, or give one that was trained on several"
+                )
+            self._open(len(points.animals))
+        self._points = points
 
     def estimate(self, images: Iterable[NDArray[np.uint8]]) -> Keypoints[FloatArray]:
         """Find the keypoints of frames that do not follow one another.
@@ -52,45 +93,37 @@ class ProposalModel:
         Returns
         -------
         Keypoints[FloatArray]
-            Keypoints (F, K), frame px.
+            Keypoints (F, K), where several animals are labeled (F, D, K), frame px. Of a network of several
+            the surest animal, where one is labeled.
         """
-        return self._estimator.estimate_all(map(self._as_trained, images))
+        found = self._estimator.estimate_all(map(self._as_trained, images))
+        if self.individuals == 1 or self._count > 1:
+            return found
+        return Keypoints(*(part[:, 0] for part in found))
 
-    def proposals(self, image: NDArray[np.uint8]) -> Proposals:
-        """Find places to begin with.
+    @property
+    def _count(self) -> int:
+        return max(len(self._points.animals), 1)
 
-        Parameters
-        ----------
-        image
-            Frame (H, W, C) uint8, C 1 or 3 (RGB).
+    def proposer(self) -> Callable[[NDArray[np.uint8]], Proposals]:
+        """Begin with the frames of a recording, in their order.
 
         Returns
         -------
-        Proposals
-            Of the keypoints that it is confident of.
+        Callable
+            From a frame (H, W, C) uint8, C 1 or 3 (RGB), to places to begin with, of the keypoints that the
+            model is confident of. Animals keep their names by nearness, which is no identity.
         """
-        found = self.estimate([image])
-        one = Keypoints(found.xy[0], found.cov[0], found.confidence[0])
-        return proposals_of(one, self.keypoints, self.package.manifest.tracking.min_confidence)
+        rows = AnimalRows(self._count, len(self.keypoints)) if self._count > 1 else None
+        names = self._points.names_of(self.keypoints)
 
-    def check(self, keypoints: Sequence[str]) -> None:
-        """Check that the model finds keypoints that are labeled.
+        def propose(image: NDArray[np.uint8]) -> Proposals:
+            found = self.estimate([image])
+            one = Keypoints(found.xy[0], found.cov[0], found.confidence[0])
+            own = one if rows is None else rows(one)
+            return proposals_of(own, names, self.package.manifest.tracking.min_confidence)
 
-        Parameters
-        ----------
-        keypoints
-            Names of those that are labeled.
-
-        Raises
-        ------
-        UserError
-            Where it knows none of them.
-        """
-        if not set(keypoints) & set(self.keypoints):
-            raise UserError(
-                f"--model {self.package.path}: finds {', '.join(self.keypoints)}; labeled are "
-                f"{', '.join(keypoints)}; give the model of this animal"
-            )
+        return propose
 
     def check_size(self, width: int, height: int, name: str) -> None:
         """Check that frames have a size that the network takes.
@@ -118,26 +151,27 @@ class ProposalModel:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
 
 
-def proposals_of(found: Keypoints[FloatArray], keypoints: Sequence[str], min_confidence: float) -> Proposals:
+def proposals_of(found: Keypoints[FloatArray], names: Sequence[str], min_confidence: float) -> Proposals:
     """Return what a network found as places to begin with.
 
     Parameters
     ----------
     found
-        Keypoints (K) of one frame, px of its image.
-    keypoints
-        Their names.
+        Keypoints (K) of one frame, of several animals (N, K), px of its image.
+    names
+        Of these points.
     min_confidence
         Those below it are not proposed.
 
     Returns
     -------
     Proposals
-        x and y (px) and confidence, by the keypoint.
+        x and y (px) and confidence, by the point.
     """
+    xy, confidence = found.xy.reshape(-1, 2), found.confidence.ravel()
     return {
         name: (round(float(x), 2), round(float(y), 2), round(float(c), 3))
-        for name, (x, y), c in zip(keypoints, found.xy, found.confidence, strict=True)
+        for name, (x, y), c in zip(names, xy, confidence, strict=True)
         if c >= min_confidence and np.isfinite(x + y)
     }
 
@@ -148,14 +182,21 @@ def uncertainty(found: Keypoints[FloatArray]) -> FloatArray:
     Parameters
     ----------
     found
-        Keypoints (F, K).
+        Keypoints (F, K), or of several animals (F, D, K).
 
     Returns
     -------
     FloatArray
-        (F,) the share of confidence that is missing, 0 to 1, on the mean of the keypoints.
+        (F,) the share of confidence that is missing, 0 to 1, on the mean of the keypoints. Of several animals
+        those that are there count, and as many as there usually are.
     """
-    return np.asarray(1.0 - np.clip(found.confidence, 0.0, 1.0).mean(axis=1))
+    confidence = np.clip(found.confidence, 0.0, 1.0)
+    if confidence.ndim == 2:
+        return np.asarray(1.0 - confidence.mean(axis=1))
+    seen = np.isfinite(found.xy).all(axis=-1)  # (F, D, K)
+    there = seen.any(axis=-1).sum(axis=-1)
+    counted = np.maximum(there, max(round(float(np.median(there))), 1)) * confidence.shape[-1]
+    return np.asarray(1.0 - np.where(seen, confidence, 0.0).sum(axis=(1, 2)) / counted)
 
 
 def implausibility(
@@ -166,7 +207,7 @@ def implausibility(
     Parameters
     ----------
     found
-        Keypoints (F, K).
+        Keypoints (F, K), or of several animals (F, D, K).
     subspaces
         The package's; where it has none, one is fitted to the frames themselves if there are enough of them.
     min_confidence
@@ -177,6 +218,10 @@ def implausibility(
     FloatArray
         (F,) the largest distance of a keypoint, in standard deviations of the space; 0 where none is known.
     """
+    if found.xy.ndim == 4:
+        frames, animals = found.xy.shape[:2]
+        poses = Keypoints(*(part.reshape(frames * animals, *part.shape[2:]) for part in found))
+        return implausibility(poses, subspaces, min_confidence).reshape(frames, animals).max(axis=1)
     spaces = list(subspaces)
     if not spaces:
         confident = np.where(found.confidence[..., None] >= min_confidence, found.xy, np.nan)
@@ -185,6 +230,7 @@ def implausibility(
     score = np.zeros(len(found.xy))
     for space in spaces:
         d = found.xy[:, space.keypoints].reshape(len(found.xy), -1)
-        far = residuals(d, np.array(space.mean_px), np.array(space.components)) / np.sqrt(space.eps_px2)
-        score = np.fmax(score, far.max(axis=1))
+        whole = np.isfinite(d).all(axis=1)
+        off = residuals(d[whole], np.array(space.mean_px), np.array(space.components))
+        score[whole] = np.fmax(score[whole], (off / np.sqrt(space.eps_px2)).max(axis=1))
     return score

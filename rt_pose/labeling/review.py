@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rt_pose.errors import UserError
-from rt_pose.offline.prediction_files import FIELDS, HEADER_ROWS
+from rt_pose.labeling.animal_points import AnimalPoints, point_name
+from rt_pose.offline.prediction_files import FIELDS, HEADER_ROWS, INDIVIDUALS
 from rt_pose.offline.table_text import table_text
 from rt_pose.types import FloatArray
 
@@ -21,24 +21,24 @@ ERRORS, PREDICTIONS = "predictions_pixel_error.csv", "predictions.csv"
 
 @dataclass
 class Review:
-    """Frames to go through, the worst first. F frames, K keypoints in the labels' order."""
+    """Frames to go through, the worst first. F frames, P points in the labels' order."""
 
     names: list[str]
     errors: FloatArray
-    """(F, K) px between label and prediction; NaN where there is no label."""
+    """(F, P) px between label and prediction; NaN where there is no label."""
     predicted: FloatArray
-    """(F, K, 2) frame px."""
+    """(F, P, 2) frame px; NaN of what was not found, or is of no animal."""
 
 
-def read_review(folder: Path, keypoints: Sequence[str], worst: int) -> Review:
+def read_review(folder: Path, points: AnimalPoints, worst: int) -> Review:
     """Read the worst frames of an evaluation.
 
     Parameters
     ----------
     folder
         What `rt-pose train evaluate` wrote.
-    keypoints
-        Names of the K keypoints that are labeled.
+    points
+        The animals and keypoints that are labeled. Body parts of no animal are not evaluated.
     worst
         How many frames.
 
@@ -53,22 +53,25 @@ def read_review(folder: Path, keypoints: Sequence[str], worst: int) -> Review:
         Where it is no such folder, or of other keypoints.
     """
     header, errors = _read(folder / ERRORS, header_rows=1)
-    names = header[0][1:]
-    parts, predictions = _read(folder / PREDICTIONS, header_rows=len(HEADER_ROWS))
-    missing = [name for name in keypoints if name not in names]
+    names, wanted = header[0][1:], _evaluated(points)
+    missing = [name for name in wanted if name and name not in names]
     if missing:
         raise UserError(
             f"--review {folder}: is of {', '.join(names)}; the keypoint '{missing[0]}' of the labels is "
             "not among them; evaluate again"
         )
-    columns = {
-        (part, field): i for i, (part, field) in enumerate(zip(parts[1][1:], parts[2][1:], strict=False))
-    }
+    header, predictions = _read(folder / PREDICTIONS, header_rows=len(HEADER_ROWS))
+    columns = _columns(header)
     try:
-        apart = np.array([[_number(row[names.index(k)]) for k in keypoints] for row in errors.values()])
+        apart = np.array(
+            [[_number(row[names.index(k)]) if k else np.nan for k in wanted] for row in errors.values()]
+        )
         xy = np.array(
             [
-                [[_number(predictions[name][columns[k, field]]) for field in FIELDS[:2]] for k in keypoints]
+                [
+                    [_number(predictions[name][columns[k, field]]) if k else np.nan for field in FIELDS[:2]]
+                    for k in wanted
+                ]
                 for name in errors
             ]
         )
@@ -84,6 +87,24 @@ def read_review(folder: Path, keypoints: Sequence[str], worst: int) -> Review:
     return Review([every[i] for i in order], apart[order], xy[order])
 
 
+def _evaluated(points: AnimalPoints) -> list[str]:
+    """What an evaluation calls each of the P points; nothing what is of no animal."""
+    several = len(points.animals) > 1
+    return [
+        point_name(group.name if several else "", part) if group.is_animal else ""
+        for group in points.groups
+        for part in group.parts
+    ]
+
+
+def _columns(header: list[list[str]]) -> dict[tuple[str, str], int]:
+    """The column of each point and field of predictions, behind the first one."""
+    *_, parts, fields = (row[1:] for row in header)
+    animals = header[1][1:] if len(header) > len(HEADER_ROWS) else [""] * len(parts)
+    cells = zip(animals, parts, fields, strict=False)
+    return {(point_name(animal, part), field): i for i, (animal, part, field) in enumerate(cells)}
+
+
 def _read(path: Path, header_rows: int) -> tuple[list[list[str]], dict[str, list[str]]]:
     """The header rows, and the cells of the others by their first one."""
     if not path.is_file():
@@ -91,6 +112,7 @@ def _read(path: Path, header_rows: int) -> tuple[list[list[str]], dict[str, list
             f"--review {path.parent}: no {path.name} in it; give the folder that `train evaluate` wrote"
         )
     rows = list(csv.reader(io.StringIO(table_text(path, "evaluation"), newline="")))
+    header_rows += [row[:1] for row in rows[1:2]] == [[INDIVIDUALS]]  # of several animals
     if len(rows) < header_rows:
         raise UserError(f"--review {path.parent}: {path.name} has no header; evaluate again")
     return rows[:header_rows], {row[0]: row[1:] for row in rows[header_rows:] if row}

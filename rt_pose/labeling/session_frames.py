@@ -12,14 +12,17 @@ import numpy as np
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.errors import UserError
 from rt_pose.inference.decode import Keypoints
+from rt_pose.inference.estimator import concatenate
+from rt_pose.labeling.animal_points import AnimalPoints
 from rt_pose.labeling.choose_frames import Score, appearance_of, choose
 from rt_pose.labeling.pick_frames import PickedFrame, indices_there, write_image
 from rt_pose.labeling.propose import implausibility, proposals_of, uncertainty
-from rt_pose.package import TrackingSpec
-from rt_pose.records import Observation
+from rt_pose.package import UNMATCHED, take_rows
+from rt_pose.records import Observation, TrackRecord
+from rt_pose.session.individuals import individuals_of
 from rt_pose.session.read import Session
 from rt_pose.session.video_file import read_times, read_video
-from rt_pose.tracking.causal_filter import CausalFilter
+from rt_pose.tracking.individuals import Tracker
 from rt_pose.types import FloatArray, Pose
 from rt_pose.video import VideoInfo
 from train.data.sample_frames import spread_indices
@@ -42,13 +45,13 @@ class FilmedObservations:
     rows: list[int]
     """Their rows in the film."""
     found: Keypoints[FloatArray]
-    """(F, K), px of the frame."""
+    """(F, K), of several animals (F, N, K) in their slots, px of the frame."""
     surprise: FloatArray
     """(F,) see `surprises`."""
 
 
 def pick_session_frames(
-    sessions: Sequence[Session], folder: Path, known: Sequence[str], count: int
+    sessions: Sequence[Session], folder: Path, known: Sequence[str], count: int, points: AnimalPoints
 ) -> list[PickedFrame]:
     """Pick frames of films and write their images, until the folder has as many of them as asked for.
 
@@ -62,6 +65,8 @@ def pick_session_frames(
         Paths of the images that the folder has.
     count
         Frames in all, those that are there included.
+    points
+        The animals and keypoints that are labeled.
 
     Returns
     -------
@@ -71,7 +76,7 @@ def pick_session_frames(
     Raises
     ------
     UserError
-        Where a session has no film, or several animals, or an image cannot be written.
+        Where a session has no film, or an image cannot be written.
     """
     films = [(session, camera) for session in sessions for camera in session.info.cameras]
     picked: list[PickedFrame] = []
@@ -80,7 +85,7 @@ def pick_session_frames(
         there = indices_there(known, name)
         wanted = count // len(films) + (number < count % len(films)) - len(there)
         if wanted > 0:
-            fresh = _pick(session, camera, name, folder, there, wanted)
+            fresh = _pick(session, camera, folder, there, wanted, points)
             _LOG.info(f"{session.path}, {camera}: {len(fresh)} frames picked")
             picked += fresh
     return picked
@@ -142,15 +147,15 @@ def films_of(sessions: Sequence[Session]) -> list[VideoInfo]:
     ]
 
 
-def surprises(observations: Sequence[Observation], tracking: TrackingSpec) -> FloatArray:
+def surprises(observations: Sequence[Observation], tracker: Tracker) -> FloatArray:
     """Score frames by how little the filter expected them.
 
     Parameters
     ----------
     observations
         Of F frames, in the order in which they were decided on.
-    tracking
-        The filter's parameters, K keypoints.
+    tracker
+        A tracker that has seen nothing yet.
 
     Returns
     -------
@@ -158,7 +163,6 @@ def surprises(observations: Sequence[Observation], tracking: TrackingSpec) -> Fl
         (F,) logarithm of the factor by which the filter widened a measurement's noise beyond its gate; the
         largest of the keypoints. 0 where all were inside the gate.
     """
-    tracker = CausalFilter(tracking, 1, len(tracking.q_px2_s3))
     scores = np.zeros(len(observations))
     for i, seen in enumerate(observations):
         tracker.step(
@@ -186,7 +190,7 @@ def read_filmed(session: Session, camera: str) -> FilmedObservations:
     Raises
     ------
     UserError
-        Where there is no film, no such frame, or more than one animal.
+        Where there is no film, or no such frame.
     """
     times = read_times(session.path, camera)
     if times is None:
@@ -199,29 +203,45 @@ def read_filmed(session: Session, camera: str) -> FilmedObservations:
         raise UserError(
             f"session {session.path}: no frame of camera '{camera}' was both decided on and filmed"
         )
-    if observations[0].xy.shape[0] != 1:
-        raise UserError(
-            f"session {session.path}: {observations[0].xy.shape[0]} animals, labels are of one: label its "
-            "film, `rt-pose label FILM`"
-        )
-    score = surprises(observations, ReplaySetup.of(session).tracking_of(camera))
+    score = surprises(observations, ReplaySetup.of(session).tracker_of(camera))
     kept = [i for i, seen in enumerate(observations) if seen.stamps.t_arrival_ns in row_of]
     offset = np.array(session.info.cameras[camera].offset_xy, float)
     shown = [observations[i] for i in kept]
-    found = Keypoints(
-        np.concatenate([seen.xy.array() for seen in shown]) - offset,
-        np.concatenate([seen.cov.array() for seen in shown]),
-        np.concatenate([seen.confidence.array() for seen in shown]),
-    )
+    tracks = {track.seq: track for track in session.tracks}
+    slots = len(individuals_of(session))
+    own = concatenate([_by_slot(seen, tracks.get(seen.seq), slots) for seen in shown])
+    found = own._replace(xy=own.xy - offset)
     frames = [seen.stamps.index for seen in shown]
     rows = [row_of[seen.stamps.t_arrival_ns] for seen in shown]
     return FilmedObservations(camera, frames, rows, found, score[kept])
 
 
+def _by_slot(seen: Observation, track: TrackRecord | None, slots: int) -> Keypoints[FloatArray]:
+    """Keypoints (1, K); of several animals (1, N, K) as the run assigned them to its slots."""
+    found = Keypoints(seen.xy.array(), seen.cov.array(), seen.confidence.array())
+    if slots == 1:
+        return found
+    rows = np.full(slots, UNMATCHED, np.intp)
+    if track is not None and len(track.detection) == slots:
+        rows[:] = track.detection
+    rows[rows >= len(found.xy)] = UNMATCHED
+    parts = (take_rows(part, rows, blank) for part, blank in zip(found, (np.nan, np.nan, 0.0), strict=True))
+    return Keypoints(*(part[None] for part in parts))
+
+
+def _names(session: Session, points: AnimalPoints) -> list[str]:
+    """Names of the points that a session's slots are proposed for: by name, where those are the same."""
+    keypoints, slots = session.info.package.keypoints, individuals_of(session)
+    if len(slots) == 1:
+        return points.names_of(keypoints)
+    animals = slots if set(slots) <= set(points.animals) else points.animals[: len(slots)]
+    return [points.name(animal, keypoint) for animal in animals for keypoint in keypoints]
+
+
 def _pick(
-    session: Session, camera: str, name: str, folder: Path, there: list[int], wanted: int
+    session: Session, camera: str, folder: Path, there: list[int], wanted: int, points: AnimalPoints
 ) -> list[PickedFrame]:
-    filmed = read_filmed(session, camera)
+    name, filmed = film_name(session, camera), read_filmed(session, camera)
     tracking = ReplaySetup.of(session).tracking_of(camera)
     on_sensor = filmed.found._replace(xy=filmed.found.xy + session.info.cameras[camera].offset_xy)
     far = implausibility(on_sensor, tracking.subspaces, tracking.min_confidence)
@@ -242,13 +262,13 @@ def _pick(
     appearance = np.stack([appearance_of(image) for image in images.values()])
     taken = np.array([filmed.frames[i] in there for i in kept])
     chosen = choose([score.of(kept) for score in scores], appearance, taken, wanted)
-    picked = []
+    names, picked = _names(session, points), []
     for place, reason in sorted(chosen.items()):
         i = kept[place]
         path = str(PurePosixPath(IMAGE_FOLDER, name, f"img{filmed.frames[i]:08d}.png"))
         write_image(folder / path, images[i])
         one = Keypoints(filmed.found.xy[i], filmed.found.cov[i], filmed.found.confidence[i])
-        proposed = proposals_of(one, session.info.package.keypoints, tracking.min_confidence)
+        proposed = proposals_of(one, names, tracking.min_confidence)
         picked.append(PickedFrame(path, reason, proposed))
     return picked
 

@@ -12,6 +12,7 @@ from PySide6.QtGui import QCloseEvent, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from rt_pose.errors import UserError
+from rt_pose.labeling.animal_list import KEYS, AnimalList
 from rt_pose.labeling.canvas import ZOOM_STEP, LabelCanvas
 from rt_pose.labeling.keypoint_list import KeypointList
 from rt_pose.labeling.label_task import LabelTask
@@ -41,6 +42,13 @@ Ctrl+Z, Ctrl+Y: undo, redo<br>
 +, -, F: zoom, whole frame<br>
 Ctrl+arrows: pan; [ ]: brightness<br>
 H: names; F1: these keys"""
+ANIMAL_KEYS_TEXT = """<br>
+<b>Animals</b><br>
+A, Shift+A, 1 to 9: another animal<br>
+N, Shift+N, C: of this animal<br>
+Shift+C: copy all animals<br>
+X: exchange with another animal<br>
+Shift+Del: it is not in the frame"""
 
 
 class LabelWindow(QMainWindow):
@@ -62,6 +70,8 @@ class LabelWindow(QMainWindow):
         self._shown: str | None = None
         self._occluded = labeling.opened.has_visible()
         self._close_anyway = False
+        self._exchanging = self._chosen_to_exchange = False
+        """Whether the next animal that is chosen is exchanged with the current one."""
         self._build()
         self.refresh()
 
@@ -82,6 +92,8 @@ class LabelWindow(QMainWindow):
             self.say("" if image is not None else problem)
         self.canvas.show_labels(editor.labels, editor.cursor, self.labeling.predicted(name))
         self.keypoint_list.show_labels(editor.labels, editor.cursor)
+        if self.animal_list is not None:
+            self.animal_list.show_labels(editor.labels, editor.animal)
         open_frames = len(editor.open_frames)
         self.frame_label.setText(f"{name}\n{editor.index + 1} of {len(editor.names)}; {open_frames} open")
         self.about_label.setText(self.labeling.about(name))
@@ -137,6 +149,7 @@ class LabelWindow(QMainWindow):
 
     def _do(self, action: Callable[[], object]) -> None:
         self.say("")
+        self._chosen_to_exchange, self._exchanging = self._exchanging, False
         try:
             action()
         except UserError as error:
@@ -171,6 +184,28 @@ class LabelWindow(QMainWindow):
         else:
             self.say("these labels have no column 'visible': an occluded keypoint is placed, or not visible")
 
+    def _choose_animal(self, animal: int) -> None:
+        """Of its number: the current one from now on, or the one that is exchanged."""
+        if animal >= len(self.editor.points.groups):
+            return
+        if self._chosen_to_exchange:
+            self.editor.exchange(animal)
+        else:
+            self.editor.select_animal(animal)
+
+    def _exchange(self) -> None:
+        """Exchange two animals; of more than two the other one is then asked for."""
+        editor = self.editor
+        groups = editor.points.groups
+        others = [i for i, group in enumerate(groups) if group.is_animal and i != editor.animal]
+        if not editor.group.is_animal or not others:
+            self.say("there is no other animal that these keypoints could be exchanged with")
+        elif len(others) == 1:
+            editor.exchange(others[0])
+        elif not self._chosen_to_exchange:
+            self._exchanging = True
+            self.say(f"exchange {editor.group.name} with: a number, or a click in the list; X: with none")
+
     def _toggle_names(self) -> None:
         self.canvas.show_names = not self.canvas.show_names
 
@@ -183,8 +218,8 @@ class LabelWindow(QMainWindow):
             "Space": editor.accept,
             "PgDown": lambda: editor.go_to(editor.index + 1),
             "PgUp": lambda: editor.go_to(editor.index - 1),
-            "Tab": lambda: editor.select(editor.cursor + 1),
-            "Shift+Backtab": lambda: editor.select(editor.cursor - 1),
+            "Tab": lambda: editor.next_keypoint(1),
+            "Shift+Backtab": lambda: editor.next_keypoint(-1),
             "N": editor.mark_absent,
             "Shift+N": editor.mark_rest_absent,
             "O": self._toggle_hidden,
@@ -210,7 +245,19 @@ class LabelWindow(QMainWindow):
             actions[key] = partial(self._nudge, dx * NUDGE_PX, dy * NUDGE_PX)
             actions[f"Shift+{key}"] = partial(self._nudge, dx * NUDGE_FAR_PX, dy * NUDGE_FAR_PX)
             actions[f"Ctrl+{key}"] = partial(self.canvas.pan, dx * PAN_SHARE, dy * PAN_SHARE)
-        return actions
+        return actions | (self._animal_actions() if editor.points.several else {})
+
+    def _animal_actions(self) -> dict[str, Callable[[], object]]:
+        editor = self.editor
+        numbers = {str(i + 1): partial(self._choose_animal, i) for i in range(KEYS)}
+        return {
+            **numbers,
+            "A": lambda: editor.select_animal(editor.animal + 1),
+            "Shift+A": lambda: editor.select_animal(editor.animal - 1),
+            "X": self._exchange,
+            "Shift+Del": editor.remove_animal,
+            "Shift+C": lambda: editor.copy_previous(every_animal=True),
+        }
 
     # ---- the parts ----
 
@@ -221,7 +268,7 @@ class LabelWindow(QMainWindow):
         self.setStyleSheet(style.style_sheet())
         self.resize(1280, 800)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.canvas = LabelCanvas(self.editor.keypoints, self.labeling.opened.skeleton)
+        self.canvas = LabelCanvas(self.editor.points, self.labeling.opened.skeleton)
         self._actions = self._key_actions()
         self.canvas.clicked.connect(self._click)
         self.canvas.moved.connect(self._move)
@@ -239,11 +286,13 @@ class LabelWindow(QMainWindow):
         column = QVBoxLayout()
         self.frame_label, self.about_label = QLabel(), style.label("", "muted")
         self.message = style.label("", "notice")
-        self.help = style.label(KEYS_TEXT, "muted")
+        points = self.editor.points
+        self.help = style.label(KEYS_TEXT + ANIMAL_KEYS_TEXT * points.several, "muted")
         for text in (self.frame_label, self.about_label, self.message):
             text.setWordWrap(True)
             text.setFixedWidth(SIDE_PX)
-        self.keypoint_list = KeypointList(self.editor.keypoints)
+        self.animal_list = AnimalList(points) if points.several else None
+        self.keypoint_list = KeypointList(points)
         self.keypoint_list.setFixedWidth(SIDE_PX)
         self.keypoint_list.itemClicked.connect(self._select_item)
         self.brightness = QSlider(Qt.Orientation.Horizontal)
@@ -256,6 +305,10 @@ class LabelWindow(QMainWindow):
         column.addWidget(self.frame_label)
         column.addWidget(self.about_label)
         column.addWidget(self.message)
+        if self.animal_list is not None:
+            self.animal_list.setFixedWidth(SIDE_PX)
+            self.animal_list.itemClicked.connect(self._select_animal_item)
+            column.addWidget(self.animal_list)
         column.addWidget(self.keypoint_list, stretch=1)
         column.addWidget(style.label("brightness", "caption"))
         column.addWidget(self.brightness)
@@ -288,7 +341,13 @@ class LabelWindow(QMainWindow):
 
     def _select_item(self) -> None:
         self.clicks += 1
-        self._do(lambda: self.editor.select(self.keypoint_list.currentRow()))
+        row = self.keypoint_list.currentRow()
+        self._do(lambda: self.editor.select(self.editor.group.points[row]))
+
+    def _select_animal_item(self) -> None:
+        self.clicks += 1
+        row = self.animal_list.currentRow() if self.animal_list is not None else 0
+        self._do(lambda: self._choose_animal(row))
 
 
 SIDE_PX = 330

@@ -28,7 +28,7 @@ from rt_pose.tracking import causal_filter, slot_identity
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.hypotheses import Indices, make_state
 from rt_pose.tracking.identities import Identities, IndividualOptions
-from rt_pose.types import FrameStamps, Individuals, Pose, Track
+from rt_pose.types import FloatArray, FrameStamps, Individuals, Pose, Track
 
 SPARE_DETECTIONS = 4
 """So many detections more than individuals are considered in a frame, those of the highest confidence."""
@@ -100,6 +100,11 @@ class IndividualTracker:
     def restarts(self) -> int:
         """As of `CausalFilter`."""
         return self._filter.restarts
+
+    @property
+    def inflation(self) -> FloatArray:
+        """As of `CausalFilter`, of the slots in turn."""
+        return self._filter.inflation
 
     @property
     def newest(self) -> Individuals:

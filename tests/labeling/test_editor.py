@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rt_pose.errors import UserError
+from rt_pose.labeling.animal_points import AnimalPoints
 from rt_pose.labeling.editor import LabelEditor
 from rt_pose.labeling.frame_labels import FrameLabels, Mark
 
@@ -16,12 +17,13 @@ class MemoryStore:
     """Keeps labels in memory, as they were written."""
 
     def __init__(self) -> None:
+        self.points = len(KEYPOINTS)
         self.kept: dict[str, FrameLabels] = {}
         self.writes: list[str] = []
         self.full = False
 
     def read(self, name: str) -> FrameLabels:
-        return self.kept.get(name, FrameLabels.empty(len(KEYPOINTS)))
+        return self.kept.get(name, FrameLabels.empty(self.points))
 
     def write(self, name: str, labels: FrameLabels) -> None:
         if self.full:
@@ -37,7 +39,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 def editor(store: MemoryStore) -> LabelEditor:
-    return LabelEditor(["a", "b", "c"], KEYPOINTS, store)
+    return LabelEditor(["a", "b", "c"], AnimalPoints(KEYPOINTS), store)
 
 
 def marks(editor: LabelEditor) -> list[Mark]:
@@ -155,4 +157,79 @@ def test_it_begins_at_the_first_frame_that_is_not_done(store: MemoryStore) -> No
     for k in range(3):
         done = done.with_keypoint(k, Mark.PLACED, (1.0, 1.0))
     store.kept["a"] = done
-    assert LabelEditor(["a", "b"], KEYPOINTS, store).name == "b"
+    assert LabelEditor(["a", "b"], AnimalPoints(KEYPOINTS), store).name == "b"
+
+
+PARTS, ANIMALS = ["nose", "tail"], ["ann", "bob", "cid"]
+
+
+@pytest.fixture
+def several(store: MemoryStore) -> LabelEditor:
+    """Two frames of three animals of two keypoints, and a corner of the cage."""
+    points = AnimalPoints(PARTS, ANIMALS, ["corner"])
+    store.points = len(points.names)
+    return LabelEditor(["a", "b"], points, store)
+
+
+def test_one_animal_after_the_other_takes_a_click_for_each_keypoint_and_one_key(
+    several: LabelEditor, store: MemoryStore
+) -> None:
+    for place in range(7):
+        assert (several.cursor, several.group.name) == (place, [*ANIMALS, "single"][place // 2])
+        several.place(10.0 * place, 5.0)
+    several.accept()
+    assert (several.name, several.cursor, several.open_frames) == ("b", 0, [1])
+    assert store.kept["a"].xy[:, 0].tolist() == [0, 10, 20, 30, 40, 50, 60]
+
+
+def test_an_animal_is_chosen_and_its_keypoints_come_first(several: LabelEditor) -> None:
+    several.select_animal(1)
+    several.place(1, 1)
+    assert several.cursor == 3
+    several.next_keypoint(1)
+    assert several.cursor == 2  # round about within the animal
+    several.select_animal(several.animal)
+    assert several.cursor == 3  # the first that is not settled
+    several.place(2, 2)
+    assert several.group.name == "cid"
+    several.mark_rest_absent()
+    assert (marks(several)[4:6], several.group.name) == ([Mark.ABSENT] * 2, "single")
+    several.place(3, 3)
+    assert several.group.name == "ann"
+    several.select_animal(-1)
+    assert several.group.name == "single"
+
+
+def test_animals_are_exchanged_and_taken_out_of_a_frame(several: LabelEditor) -> None:
+    for k in range(7):
+        several.move(k, float(k), 0.0)
+    several.select_animal(0)
+    several.next_keypoint(1)
+    several.mark_absent()
+    several.exchange(2)
+    assert np.nan_to_num(several.labels.xy[:, 0], nan=-1).tolist() == [4, 5, 2, 3, 0, -1, 6]
+    assert marks(several) == [*[Mark.PLACED] * 5, Mark.ABSENT, Mark.PLACED]
+    several.exchange(3)  # a corner is no animal
+    several.undo()
+    assert several.labels.xy[0, 0] == 0.0
+    several.select_animal(1)
+    several.remove_animal()
+    assert marks(several)[2:4] == [Mark.ABSENT] * 2
+    assert several.labels.done
+    several.undo()
+    assert several.labels.xy[2, 0] == 2.0
+
+
+def test_places_of_the_frame_before_are_proposed_for_one_animal_or_for_all(several: LabelEditor) -> None:
+    for k in range(7):
+        several.move(k, float(k), 0.0)
+    several.accept()
+    several.select_animal(1)
+    several.copy_previous()
+    proposed = [k for k, mark in enumerate(marks(several)) if mark == Mark.PROPOSED]
+    assert (proposed, several.group.name) == ([2, 3], "cid")  # the next one that nothing is known of
+    several.place(9, 9)
+    several.copy_previous(every_animal=True)
+    assert marks(several) == [*[Mark.PROPOSED] * 4, Mark.PLACED, *[Mark.PROPOSED] * 2]
+    several.accept()
+    assert marks(several) == [Mark.PLACED] * 7

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 from rt_pose.errors import UserError
+from rt_pose.labeling.animal_points import AnimalPoints
 from rt_pose.labeling.label_file import (
     FrameRow,
     create_file,
     finish_writing,
     has_visible,
+    points_of,
     read_rows,
     unpack_hdf,
     write_row,
@@ -34,6 +36,15 @@ DEEPLABCUT = (
     b"scorer,,,anna,anna,anna,anna\nbodyparts,,,nose,nose,tail,tail\ncoords,,,x,y,x,y\n"
     b"labeled-data,v,img01.png,1.0,2.0,3.0,4.0\nlabeled-data,v,img02.png,,,5.0,6.0\n"
 )
+SEVERAL = (
+    b"scorer,,,anna,anna,anna,anna,anna,anna,anna,anna,anna,anna\n"
+    b"individuals,,,m1,m1,m1,m1,m2,m2,m2,m2,single,single\n"
+    b"bodyparts,,,nose,nose,tail,tail,nose,nose,tail,tail,corner,corner\n"
+    b"coords,,,x,y,x,y,x,y,x,y,x,y\n"
+    b"labeled-data,v,img01.png,1.50,2e0,3.0,4.0,5.0,6.0,7.25,8.0,90.0,9\n"
+    b"labeled-data,v,img02.png,,,5.0,6.0,,,,,90.0,9.0\n"
+)
+"""A multi-animal project of DeepLabCut, with a body part of no animal."""
 
 
 def changed(data: bytes, name: str, change: dict[int, tuple[float, float]], path: Path) -> bytes:
@@ -94,14 +105,14 @@ def test_deeplabcut_reads_the_table_beside_it(tmp_path: Path) -> None:
 
 def test_a_new_file_begins_with_its_header(tmp_path: Path) -> None:
     path = tmp_path / "labeled-data" / "v" / "CollectedData_anna.csv"
-    create_file(path, ["nose", "tail"], "anna", 3)
+    create_file(path, AnimalPoints(["nose", "tail"]), "anna", 3)
     assert path.read_bytes() == b"".join(DEEPLABCUT.splitlines(keepends=True)[:3])
     assert read_rows(path) == (["nose", "tail"], {})
     row = FrameRow(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([2, 2], np.uint8))
     write_row(path, "labeled-data/v/img01.png", row, with_hdf=True)
     assert path.read_bytes() == b"".join(DEEPLABCUT.splitlines(keepends=True)[:4])
     assert pd.read_hdf(path.with_suffix(".h5")).shape == (1, 4)
-    create_file(tmp_path / "one.csv", ["nose"], "anna", 1)
+    create_file(tmp_path / "one.csv", AnimalPoints(["nose"]), "anna", 1)
     assert (tmp_path / "one.csv").read_bytes() == b"scorer,anna,anna\nbodyparts,nose,nose\ncoords,x,y\n"
 
 
@@ -136,5 +147,39 @@ def test_what_cannot_be_labeled_is_said(tmp_path: Path) -> None:
         write_row(path, "labeled-data/v/img01.png", row)
     write_row(path, "x/img1.png", FrameRow(np.zeros((2, 2)), np.full(2, 2, np.uint8)), with_hdf=True)
     path.write_bytes(DEEPLABCUT)
+    with pytest.raises(UserError, match="delete the older of the two"):
+        read_rows(path)
+
+
+def test_of_several_animals_and_body_parts_of_none_only_the_cells_that_change_change(tmp_path: Path) -> None:
+    path = tmp_path / "CollectedData_anna.csv"
+    first, second = "labeled-data/v/img01.png", "labeled-data/v/img02.png"
+    assert changed(SEVERAL, first, {}, path) == SEVERAL
+    names, _ = read_rows(path)
+    assert names == ["m1.nose", "m1.tail", "m2.nose", "m2.tail", "single.corner"]
+    points = points_of(path)
+    assert (points.names, points.animals, points.unique) == (names, ["m1", "m2"], ["corner"])
+    after = changed(SEVERAL, first, {2: (5.5, 6.5), 4: (91.0, 9.0)}, path)
+    assert after == SEVERAL.replace(b",5.0,6.0,7.25,8.0,90.0,9\n", b",5.5,6.5,7.25,8.0,91.0,9.0\n")
+    gone = {1: (np.nan, np.nan)}
+    after = changed(SEVERAL, second, gone, path)
+    assert after == SEVERAL.replace(b",,,5.0,6.0,,,,,90.0,9.0", b",,,,,,,,,90.0,9.0")
+    added = changed(SEVERAL, "labeled-data/v/img03.png", {3: (1.0, 2.0)}, path)
+    assert added == SEVERAL + b"labeled-data,v,img03.png,,,,,,,1.0,2.0,,\n"
+
+
+def test_deeplabcut_reads_the_table_of_several_animals_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "CollectedData_anna.csv"
+    create_file(path, AnimalPoints(["nose", "tail"], ["m1", "m2"], ["corner"]), "anna", 3)
+    assert path.read_bytes() == b"".join(SEVERAL.splitlines(keepends=True)[:4])
+    row = FrameRow(np.arange(10.0).reshape(5, 2), np.array([2, 2, 2, 0, 2], np.uint8))
+    row.xy[3] = np.nan
+    write_row(path, "labeled-data/v/img01.png", row, with_hdf=True)
+    table = pd.read_hdf(path.with_suffix(".h5"))
+    expected = pd.read_csv(path, header=[0, 1, 2, 3], index_col=[0, 1, 2])
+    pd.testing.assert_frame_equal(table, expected, check_names=False)
+    assert table.columns.names == ["scorer", "individuals", "bodyparts", "coords"]
+    assert table["anna"]["single"]["corner"].to_numpy().tolist() == [[8.0, 9.0]]
+    path.write_bytes(path.read_bytes().replace(b",8.0,9.0\n", b",8.0,7.0\n"))
     with pytest.raises(UserError, match="delete the older of the two"):
         read_rows(path)

@@ -20,13 +20,21 @@ from rt_pose.clock import FakeClock
 from rt_pose.labeling.frame_labels import Mark
 from rt_pose.labeling.prepare import LabelOptions, prepare
 from rt_pose.labeling.window import LabelWindow
-from rt_pose.viewer import screen_problem
+from rt_pose.viewer import screen_problem, style
 from train.data.labels import read_labels
 
 Qt = QtCore.Qt
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 NOTHING = Qt.KeyboardModifier.NoModifier
 BONES = [["large", "small"]]
+
+
+def opened(options: LabelOptions) -> LabelWindow:
+    window = LabelWindow(prepare(options, FakeClock()))
+    window.show()
+    assert QtTest.QTest.qWaitForWindowExposed(window)
+    window.canvas.fit()
+    return window
 
 
 @pytest.fixture
@@ -39,10 +47,24 @@ def window(qt_app: Any, discs_video: Path, tmp_path: Path) -> Iterator[LabelWind
         skeleton=[["large", "small"]],
         scorer="anna",
     )
-    window = LabelWindow(prepare(options, FakeClock()))
-    window.show()
-    assert QtTest.QTest.qWaitForWindowExposed(window)
-    window.canvas.fit()
+    window = opened(options)
+    yield window
+    window.close()
+
+
+@pytest.fixture
+def of_three(qt_app: Any, discs_video: Path, tmp_path: Path) -> Iterator[LabelWindow]:
+    """Two frames of three animals of two keypoints."""
+    options = LabelOptions(
+        tmp_path / "f",
+        [discs_video],
+        frames=2,
+        keypoints=["nose", "tail"],
+        individuals=["ann", "bob", "cid"],
+        skeleton=[["nose", "tail"]],
+        scorer="anna",
+    )
+    window = opened(options)
     yield window
     window.close()
 
@@ -87,7 +109,7 @@ def test_a_frame_is_labeled_with_a_click_each_and_one_key(window: LabelWindow) -
     for x, y in ((30, 40), (31, 41), (80, 20)):  # two of them close by: no double click, no drag
         click(window, x, y)
     np.testing.assert_allclose(editor.labels.xy, [[30, 40], [31, 41], [80, 20]], atol=0.2)
-    assert len(window.canvas.bones.getData()[0]) == 2
+    assert len(window.canvas.bones[0].getData()[0]) == 2
     key(window, Qt.Key.Key_Space)
     assert (editor.index, window.clicks, window.keys) == (1, 3, 1)
     assert "2 of 3; 2 open" in window.frame_label.text()
@@ -162,6 +184,66 @@ def test_what_cannot_be_written_is_said_and_kept(window: LabelWindow) -> None:
     blocked.rmdir()
     key(window, Qt.Key.Key_PageDown)
     assert (window.editor.index, window.message.text()) == (1, "")
+
+
+def rows_of(window: LabelWindow) -> list[str]:
+    assert window.animal_list is not None
+    return [window.animal_list.item(i).text() for i in range(window.animal_list.count())]
+
+
+def test_several_animals_take_a_click_for_each_keypoint_and_one_key(of_three: LabelWindow) -> None:
+    window, editor = of_three, of_three.editor
+    assert rows_of(window) == ["1  ann   2 open", "2  bob   2 open", "3  cid   2 open"]
+    for x in (20, 40, 60, 80):
+        click(window, x, 30)
+    assert editor.group.name == "cid"
+    key(window, Qt.Key.Key_Delete, Qt.KeyboardModifier.ShiftModifier)
+    assert rows_of(window) == ["1  ann   2 placed", "2  bob   2 placed", "3  cid   not in the frame"]
+    colors = [point.brush().color().name() for point in window.canvas.points.points()]
+    assert colors == [style.individual_color(i).name() for i in (0, 0, 1, 1)]
+    assert [len(bones.getData()[0]) for bones in window.canvas.bones] == [2, 2, 0]
+    assert [name.isVisible() for name in window.canvas.animal_names] == [True, True, False]
+    key(window, Qt.Key.Key_Space)
+    assert (editor.index, window.clicks, window.keys) == (1, 4, 2)
+    frames = read_labels(window.labeling.opened.folder, "", several=True)  # written already
+    assert (frames.animals, frames.keypoints) == (["ann", "bob", "cid"], ["nose", "tail"])
+    np.testing.assert_allclose(frames.xy[0, :, :, 0], [[20, 40], [60, 80], [np.nan] * 2], atol=0.2)
+
+
+def test_keys_choose_exchange_and_copy_animals(of_three: LabelWindow) -> None:
+    window, editor = of_three, of_three.editor
+    shift = Qt.KeyboardModifier.ShiftModifier
+    key(window, Qt.Key.Key_2)
+    click(window, 60, 30)
+    key(window, Qt.Key.Key_A)
+    assert editor.group.name == "cid"
+    key(window, Qt.Key.Key_A, shift)
+    assert (editor.group.name, window.keypoint_list.currentRow()) == ("bob", 1)
+    click(window, 80, 30)
+    key(window, Qt.Key.Key_1)
+    drag(window, at(window, 60, 30), at(window, 50, 30))  # whose point is moved is the current one
+    assert (editor.group.name, editor.cursor) == ("bob", 2)
+    key(window, Qt.Key.Key_X)
+    assert window.message.text().startswith("exchange bob with: a number")
+    key(window, Qt.Key.Key_3)
+    np.testing.assert_allclose(editor.labels.xy[4:, 0], [50, 80], atol=0.2)
+    assert editor.labels.marks.tolist() == [*[Mark.OPEN] * 4, *[Mark.PLACED] * 2]
+    key(window, Qt.Key.Key_X)
+    key(window, Qt.Key.Key_X)
+    key(window, Qt.Key.Key_3)  # with none, after all
+    assert (editor.group.name, editor.labels.marks[4]) == ("cid", Mark.PLACED)
+    assert window.animal_list is not None
+    place = window.animal_list.visualItemRect(window.animal_list.item(0)).center()
+    QtTest.QTest.mouseClick(window.animal_list.viewport(), LEFT, NOTHING, place)
+    assert editor.group.name == "ann"
+    key(window, Qt.Key.Key_N, shift)
+    assert editor.labels.marks[:2].tolist() == [Mark.ABSENT] * 2
+    key(window, Qt.Key.Key_PageDown)
+    key(window, Qt.Key.Key_C)
+    assert editor.labels.done is False
+    assert Mark.PROPOSED not in editor.labels.marks  # of ann there was nothing
+    key(window, Qt.Key.Key_C, shift)
+    assert editor.labels.marks.tolist() == [*[Mark.OPEN] * 4, *[Mark.PROPOSED] * 2]
 
 
 RUN = """

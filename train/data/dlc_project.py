@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 
 from rt_pose.config.files import read_config
 from rt_pose.errors import UserError, nearest
+from rt_pose.offline.prediction_files import NO_ANIMAL
 from train.data.source import Source, images_of
 from train.data.tables import LabelTable, read_table
+
+Read = Callable[[Path], tuple[LabelTable, list[str]]]
 
 SAME_PX = 1e-6
 """The CSV and the HDF of one video hold the same labels where they differ by no more."""
@@ -28,6 +32,10 @@ class ProjectSettings:
     """Bones between keypoints that it names."""
     videos: list[str]
     """Paths of its videos, as they are written."""
+    animals: list[str] = field(default_factory=list)
+    """Names of a multi-animal project's animals; empty of a project of one."""
+    unique: list[str] = field(default_factory=list)
+    """Body parts of no animal, which a multi-animal project may have."""
 
 
 def read_settings(folder: Path) -> ProjectSettings:
@@ -51,11 +59,14 @@ def read_settings(folder: Path) -> ProjectSettings:
     config = _read_config(folder / "config.yaml")
     keypoints = _body_parts(config)
     videos = config.get("video_sets")
+    several = config.get("multianimalproject") is True
     return ProjectSettings(
         str(config.get("scorer", "")),
         keypoints,
         _skeleton(config, keypoints, []),
         [str(video) for video in videos] if isinstance(videos, dict) else [],
+        [name for name in _names(config, "individuals") if name != NO_ANIMAL] if several else [],
+        _names(config, "uniquebodyparts") if several else [],
     )
 
 
@@ -141,7 +152,7 @@ def find_table(video: Path, scorer: str, problems: list[str]) -> Path | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def compare_twin(file: Path, table: LabelTable, place: str) -> list[str]:
+def compare_twin(file: Path, table: LabelTable, place: str, read: Read = read_table) -> list[str]:
     """Compare the CSV and the HDF that DeepLabCut writes of one table: one of them may be outdated.
 
     Parameters
@@ -152,6 +163,8 @@ def compare_twin(file: Path, table: LabelTable, place: str) -> list[str]:
         What it holds.
     place
         Name of the file, for the message.
+    read
+        How the table was read.
 
     Returns
     -------
@@ -161,7 +174,7 @@ def compare_twin(file: Path, table: LabelTable, place: str) -> list[str]:
     twin = file.with_suffix(".h5")
     if file.suffix == ".h5" or not twin.is_file():
         return []
-    other, _ = read_table(twin)
+    other, _ = read(twin)
     same = (other.names, other.keypoints, other.xy.shape) == (table.names, table.keypoints, table.xy.shape)
     if same and np.allclose(other.xy, table.xy, rtol=0, atol=SAME_PX, equal_nan=True):
         return []
@@ -197,9 +210,10 @@ def merge_tables(keypoints: list[str], tables: list[LabelTable], problems: list[
             if name not in keypoints:
                 problems.append(f"{place}: keypoint '{name}' is not in config.yaml{nearest(name, keypoints)}")
     most = max(table.xy.shape[1] if table.xy.ndim == 4 else 0 for table in tables)
+    animals = max((table.animals for table in tables), key=len)
     xy, visible = [], []
     for own in tables:
-        table = _padded(own, most)
+        table = _padded(_with_animals(own, animals), most)
         places = {name: k for k, name in enumerate(table.keypoints)}
         columns = [places.get(name, len(table.keypoints)) for name in keypoints]
         # A body part that this file does not hold was not labeled in its video.
@@ -213,15 +227,28 @@ def merge_tables(keypoints: list[str], tables: list[LabelTable], problems: list[
         [row for table in tables for row in table.places],
         np.concatenate(xy),
         np.concatenate(visible),
-        max((table.animals for table in tables), key=len),
+        animals,
         list(dict.fromkeys(note for table in tables for note in table.notes)),
     )
+
+
+def _names(config: dict[str, Any], key: str) -> list[str]:
+    names = config.get(key)
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def _body_parts(config: dict[str, Any]) -> list[str]:
     """Names of an animal's body parts; empty where there are none. Those of several have their own key."""
     found = [config.get(key) for key in ("bodyparts", "multianimalbodyparts")]
     return next(([str(name) for name in names] for names in found if isinstance(names, list)), [])
+
+
+def _with_animals(table: LabelTable, animals: list[str]) -> LabelTable:
+    """A table with its animals in the order of these, where it has the same in another."""
+    if table.animals == animals or set(table.animals) != set(animals):
+        return table
+    order = [table.animals.index(name) for name in animals]
+    return replace(table, xy=table.xy[:, order], visible=table.visible[:, order], animals=animals)
 
 
 def _padded(table: LabelTable, most: int) -> LabelTable:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
 from rt_pose.offline.prediction_files import HEADER_ROWS, INDIVIDUALS, NO_ANIMAL
-from rt_pose.offline.table_text import single_individual, table_text
+from rt_pose.offline.table_text import table_text
 from rt_pose.types import FloatArray
 
 PATH_COLUMNS = 3
@@ -75,6 +75,8 @@ class TableLayout:
     """Row numbers of the header, from 1: scorer, where there is one `individuals`, bodyparts, coords."""
     rows: dict[str, int]
     """The row number of each image, from 1; of one that is there twice the first."""
+    animal: str = ""
+    """The one animal that a row `individuals` names; empty where it names several, or is not there."""
 
 
 @dataclass
@@ -98,7 +100,7 @@ class _Head:
 
 
 def read_layout(path: Path) -> TableLayout:
-    """Find where the cells of a labels file of one animal stand, which may hold no image yet.
+    """Find where the cells of a labels file stand, which may hold no image yet.
 
     Parameters
     ----------
@@ -108,21 +110,23 @@ def read_layout(path: Path) -> TableLayout:
     Returns
     -------
     TableLayout
-        Row numbers count every row of the file, blank ones too.
+        With the keypoints of every animal, and body parts of none. Row numbers count every row of the file,
+        blank ones too.
 
     Raises
     ------
     UserError
-        Where the header makes it no labels file at all, or one of several animals.
+        Where the header makes it no labels file at all.
     """
     head = _read_head(path)
-    if head.individuals:
-        single_individual(path, "labels", *head.individuals)
     places: dict[str, int] = {}
     for number, cells in head.body:
         places.setdefault(image_path(cells[: head.paths]), number)
     numbers = [number for number, _ in head.rows[: head.size]]
-    return TableLayout(head.paths, head.columns, head.width, numbers, places)
+    named = [cell.strip() for cell in head.individuals[1][head.paths :]] if head.individuals else []
+    animals = {name for name in named if name}
+    only = animals.pop() if len(animals) == 1 else ""
+    return TableLayout(head.paths, head.columns, head.width, numbers, places, only)
 
 
 def _read_head(path: Path) -> _Head:
@@ -153,10 +157,57 @@ def read_table(path: Path) -> tuple[LabelTable, list[str]]:
     UserError
         Where the header makes it no labels file at all, or where it holds no labeled image.
     """
+    head = _read_labeled(path)
+    table, places = _empty_table(head)
+    return table, _fill(table, head, places)
+
+
+def read_columns(path: Path) -> tuple[LabelTable, list[str]]:
+    """Read a labels file column by column: whatever the animals, with body parts of none.
+
+    Parameters
+    ----------
+    path
+        As of `read_table`.
+
+    Returns
+    -------
+    table : LabelTable
+        Its labels (F, C, 2), the C keypoints as in `TableLayout.columns`.
+    problems : list of str
+        As of `read_table`.
+
+    Raises
+    ------
+    UserError
+        As of `read_table`.
+    """
+    head = _read_labeled(path)
+    shape = (len(head.body), len(head.columns))
+    names = [column.keypoint for column in head.columns]
+    table = LabelTable(names, *_images(head), np.full((*shape, 2), np.nan), np.zeros(shape, np.uint8))
+    return table, _fill(table, head, [(column, (i,)) for i, column in enumerate(head.columns)])
+
+
+Places = list[tuple[KeypointColumns, tuple[int, ...]]]
+"""Columns of a file, each with its place in a row of a table."""
+
+
+def _read_labeled(path: Path) -> _Head:
     head = _read_head(path)
     if not head.body:
         raise UserError(f"labels {path}: empty: it holds the header rows but not one labeled image")
-    table, places = _empty_table(head)
+    return head
+
+
+def _images(head: _Head) -> tuple[list[str], list[str]]:
+    """Paths of the images, and where in the file each stands."""
+    names = [image_path(cells[: head.paths]) for _, cells in head.body]
+    return names, [f"row {number}" for number, _ in head.body]
+
+
+def _fill(table: LabelTable, head: _Head, places: Places) -> list[str]:
+    """Read a file's cells into a table; what is wrong with them, a line each."""
     named = {i for c in head.columns for i in (c.x, c.y, c.visible)}
     unnamed = set(range(head.paths, head.width)) - named
     problems: list[str] = []
@@ -177,10 +228,10 @@ def read_table(path: Path) -> tuple[LabelTable, list[str]]:
             except ValueError as error:
                 whose = f"{keypoint.animal} {keypoint.keypoint}".strip()
                 cellwise.setdefault(f"{whose}: {error}", []).append(f"row {number} ({table.names[i]})")
-    return table, problems + _format_cells(cellwise)
+    return problems + _format_cells(cellwise)
 
 
-def _empty_table(head: _Head) -> tuple[LabelTable, list[tuple[KeypointColumns, tuple[int, ...]]]]:
+def _empty_table(head: _Head) -> tuple[LabelTable, Places]:
     """A table without labels yet, and the columns that it is made of, each with its place in a row."""
     animals = list(dict.fromkeys(c.animal for c in head.columns))
     of_none = [c for c in head.columns if c.animal == NO_ANIMAL and len(animals) > 1]
@@ -191,8 +242,7 @@ def _empty_table(head: _Head) -> tuple[LabelTable, list[tuple[KeypointColumns, t
     shape = (len(head.body), *([len(animals)] if several else []), len(keypoints))
     table = LabelTable(
         keypoints,
-        [image_path(cells[: head.paths]) for _, cells in head.body],
-        [f"row {number}" for number, _ in head.body],
+        *_images(head),
         np.full((*shape, 2), np.nan),
         np.zeros(shape, np.uint8),
         animals if several else [],
