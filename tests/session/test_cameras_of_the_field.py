@@ -90,7 +90,7 @@ def test_an_unplugged_camera_ends_the_run_with_safe_outputs_and_a_whole_session(
     assert session.end is not None
     assert session.end.reason == result.status
     counts = result.summary["cameras"]["top"]
-    assert len(session.frames) == counts["captured"] > 60
+    assert len(session.frames) == counts["captured"] > 30
     assert len(session.observations) == counts["processed"]
     assert session.info.cameras["top"].settings["exposure_us"]["actual"] == pytest.approx(2000, abs=1)
     assert replay(out).identical

@@ -26,6 +26,9 @@ from rt_pose.loop.curve import ClientKeys, read_keys
 from rt_pose.session.orders import open_control
 from rt_pose.session.run import RunObserver, RunResult, run_session
 
+FRAMES_BEFORE = 40
+"""More than these have gone through when a script begins: every process has reported by then."""
+
 
 def config(package: Path, **changes: Any) -> RunConfig:
     """The simulated rig with a rule that comes true now and then, on ports of its own.
@@ -72,7 +75,7 @@ class ScriptedObserver(RunObserver):
 
     def stats(self, stats: dict[str, Any]) -> None:
         self.last = stats
-        if stats["frames"]["processed"] > 60 and self._act is not None and self._thread is None:
+        if stats["frames"]["processed"] > FRAMES_BEFORE and self._act is not None and self._thread is None:
             self._thread = threading.Thread(target=self._act, args=(self.description,))
             self._thread.start()
 
