@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from support.disc_videos import write_disc_video
 from support.log_lines import log_into
+from support.programs import install as programs_begin_warm
 from support.tiny_package import make_tiny_package
 
 from rt_pose.cli.main import main
@@ -139,8 +140,9 @@ def test_failures_are_listed_with_their_reasons_and_the_rest_goes_on(
 
 
 def test_killed_and_started_again_it_loses_nothing_and_repeats_nothing(
-    package: Package, tmp_path: Path
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    programs_begin_warm(monkeypatch.setattr)
     films, out = tmp_path / "films", tmp_path / "out"
     for name, frames in (("a", 3), ("b", 200), ("c", 3)):
         write_disc_video(films / f"{name}.avi", frames)

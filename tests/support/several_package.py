@@ -6,12 +6,14 @@ of its centre: the right one is the keypoint k0, the left one k1. The network's 
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from support.shared import made_once
 from support.tiny_package import MEAN, STD, STRIDE, DiscFinder, _onnx, disc_frame
 from torch import Tensor
 from torch.nn import functional
@@ -27,6 +29,7 @@ from rt_pose.package import (
     Package,
     PrecisionReport,
     TrackingSpec,
+    read_package,
     write_package,
 )
 from rt_pose.types import FloatArray
@@ -58,8 +61,12 @@ def animals_frame(animals: FloatArray) -> NDArray[np.uint8]:
 
 
 def make_several_package(path: Path) -> Package:
-    """Write the package to `path`; its golden frames hold two animals, and one."""
-    path.mkdir(parents=True, exist_ok=True)
+    """A copy of the package in `path`; its golden frames hold two animals, and one."""
+    shutil.copytree(made_once("several-package", _make), path, dirs_exist_ok=True)
+    return read_package(path)
+
+
+def _make(path: Path) -> None:
     spec = InputSpec(WIDTH, HEIGHT, 1, [MEAN], [STD])
     onnx = _onnx(AnimalFinder(2).eval(), torch.zeros(1, 1, HEIGHT, WIDTH))
     (path / NETWORK).write_bytes(onnx)
@@ -76,7 +83,7 @@ def make_several_package(path: Path) -> Package:
     engine = open_engine("openvino", path, spec, "float32", 1)
     found = CpuEstimator(engine, DECODE, detections=2).estimate_all(frames)
     golden = Golden(frames, found.xy, found.confidence)
-    return write_package(path, manifest, golden, lambda file: file.write_bytes(onnx))
+    write_package(path, manifest, golden, lambda file: file.write_bytes(onnx))
 
 
 def make_animals_video(path: Path, tracks: FloatArray) -> Path:
