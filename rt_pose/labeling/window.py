@@ -171,9 +171,6 @@ class LabelWindow(QMainWindow):
         else:
             self.say("these labels have no column 'visible': an occluded keypoint is placed, or not visible")
 
-    def _set_brightness(self, value: int) -> None:
-        self.canvas.set_brightness(value / BRIGHTNESS_STEPS)
-
     def _toggle_names(self) -> None:
         self.canvas.show_names = not self.canvas.show_names
 

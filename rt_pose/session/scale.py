@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rt_pose.config.rules import GeometryConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.geometry import Geometry, make_geometry
-from rt_pose.rules.homography import FittedHomography, fit_homography, hull
+from rt_pose.rules.homography import FittedHomography, fit_homography
 from rt_pose.views.board import find_corners
 
 Image = NDArray[np.uint8]
@@ -166,22 +166,6 @@ def draw_scale(frame: Image, scale: Scale | None) -> Image:
     )
     cv2.putText(image, f"a line each {step:g} {unit}", (6, height - 8), _FONT, 0.42, GRID, 1, cv2.LINE_AA)
     return np.asarray(image, np.uint8)
-
-
-def measured_field(marks: Places) -> list[list[float]]:
-    """Find the corners of the region in which something was measured.
-
-    Parameters
-    ----------
-    marks
-        (n, 2) px.
-
-    Returns
-    -------
-    list[list[float]]
-        The corners, px.
-    """
-    return hull(marks)
 
 
 def rounded(value: float) -> float:
