@@ -17,7 +17,7 @@ from rt_pose.errors import UserError
 def test_what_a_frame_allocates_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hygiene, "WARM_UP", 20)
     monkeypatch.setattr(hygiene, "PEAK_FRAMES", 20)
-    monkeypatch.setattr(hygiene, "SNAPSHOT_FRAMES", 3)
+    monkeypatch.setattr(hygiene, "SNAPSHOT_FRAMES", 1)
     monkeypatch.setattr(hygiene, "MIN_FRAMES", 50)
     package = tmp_path / "package"
     make_tiny_package(package, keypoints=3)

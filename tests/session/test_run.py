@@ -604,7 +604,7 @@ def test_a_disk_that_fills_up_is_told(package: Path, tmp_path: Path, capfd: Any)
                     pass
 
         def act(description: dict[str, Any]) -> None:
-            wait_until(lambda: watch.last["events"]["quick"]["fired"])
+            wait_until(lambda: watch.last["events"]["slow"]["fired"])
             with pytest.raises(OSError, match="No space"):
                 fill(description)
 
@@ -618,7 +618,7 @@ def test_a_disk_that_fills_up_is_told(package: Path, tmp_path: Path, capfd: Any)
         assert "No space left" in info["status"]
         assert not list((disk / "session").glob("*.part"))
         assert len(Session.read(disk / "session").observations) > 20
-        assert result.summary["events"]["quick"]["fired"] > 0
+        assert result.summary["events"]["slow"]["fired"] > 0
     messages = capfd.readouterr().err
     assert "Traceback" not in messages
     assert "Exception ignored" not in messages
