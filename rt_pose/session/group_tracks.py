@@ -51,7 +51,7 @@ def group_tracks(session: Session, group: str) -> list[GroupTrack]:
     for turn in sorted((one for one in session.groups if one.group == group), key=lambda one: one.seq):
         used = [observations[seq] for seq in turn.used if seq in observations]
         for observation in used:
-            if newest is None or _goes_on(newest, observation):
+            if newest is None or _is_newer(newest, observation):
                 newest = observation
         track = tracks.get(turn.seq)
         if track is not None and newest is not None:
@@ -59,7 +59,7 @@ def group_tracks(session: Session, group: str) -> list[GroupTrack]:
     return found
 
 
-def _goes_on(newest: Observation, observation: Observation) -> bool:
+def _is_newer(newest: Observation, observation: Observation) -> bool:
     """Whether an observation is at or after the newest one, or of a clock that was set anew."""
     before, stamps = newest.stamps, observation.stamps
     return stamps.epoch != before.epoch or stamps.t_scene_ns >= before.t_scene_ns
