@@ -37,7 +37,7 @@ def panned(camera: CalibratedCamera, degrees: float) -> CalibratedCamera:
     return camera.moved(np.radians([0.0, degrees, 0.0]), np.zeros(3))
 
 
-def watch(calibration: list[CalibratedCamera], xy: FloatArray) -> ViewGroup:
+def follow(calibration: list[CalibratedCamera], xy: FloatArray) -> ViewGroup:
     each = np.ones(K)
     group = ViewGroup("arena", calibration, TrackingSpec3D(Q * each, TAU * each, each), 0)
     cov = np.tile(4.0 * np.eye(2), (K, 1, 1))
@@ -51,7 +51,7 @@ def watch(calibration: list[CalibratedCamera], xy: FloatArray) -> ViewGroup:
 
 def test_a_right_calibration_is_not_doubted(cameras: list[CalibratedCamera], xy: FloatArray) -> None:
     for count in (2, 3, 4):
-        group = watch(cameras[:count], xy[:count])
+        group = follow(cameras[:count], xy[:count])
         assert group.check.finding.cameras == []
         assert (group.check.offset_px < 0.25 * group.check.limits_px).all()
 
@@ -61,9 +61,9 @@ def test_the_camera_that_was_panned_is_named(
     cameras: list[CalibratedCamera], xy: FloatArray, moved: int
 ) -> None:
     less = [panned(c, 2.0) if v == moved else c for v, c in enumerate(cameras)]
-    assert cameras[moved].name in watch(less, xy).check.finding.cameras, "tracks go with it, by a part"
+    assert cameras[moved].name in follow(less, xy).check.finding.cameras, "tracks go with it, by a part"
     calibration = [panned(c, 4.0) if v == moved else c for v, c in enumerate(cameras)]
-    finding = watch(calibration, xy).check.finding
+    finding = follow(calibration, xy).check.finding
     assert finding.cameras == [cameras[moved].name]
     assert finding.text.startswith(f"camera {cameras[moved].name} sees keypoints ")
     assert "more than 4.9 px" in finding.text
@@ -73,7 +73,7 @@ def test_two_cameras_that_agree_on_no_place_are_both_named(
     cameras: list[CalibratedCamera], xy: FloatArray
 ) -> None:
     other = dataclasses.replace(cameras[1], translation=cameras[1].translation + 300.0)
-    group = watch([cameras[0], other], xy[:2])
+    group = follow([cameras[0], other], xy[:2])
     finding = group.check.finding
     assert finding.cameras == [cameras[0].name, cameras[1].name]
     assert "agree on no place" in finding.text or "from where the group's tracks lie" in finding.text
@@ -82,7 +82,7 @@ def test_two_cameras_that_agree_on_no_place_are_both_named(
 def test_it_takes_two_blocks_and_ends_with_one_that_is_right(
     cameras: list[CalibratedCamera], xy: FloatArray
 ) -> None:
-    group = watch(cameras, xy[:, :1])
+    group = follow(cameras, xy[:, :1])
     check = group.check
     found = []
     for block in range(1, 5):
