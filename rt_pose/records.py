@@ -71,7 +71,7 @@ class CapturedFrame(Record):
     """How often that slot had been written: if it has changed, the pixels are gone."""
 
 
-class Truth(Record):
+class Truth(Record, omit_defaults=True):
     """Exact keypoints of a frame, where the driver knows them."""
 
     camera: str
@@ -79,6 +79,8 @@ class Truth(Record):
     xy: ArrayData
     visible: list[bool]
     """Flattened (N*K)."""
+    xyz: ArrayData | None = None
+    """(N, K, 3) mm; None where it does not know places in space."""
 
 
 class Observation(Record):

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from rigs.faults import Faults
 from rigs.frame_stamps import FrameStamper
 from rigs.simulated.options import SimulatedOptions
-from rigs.simulated.scene import Scene
 from rigs.simulated.world import World
 from rigs.waiting import AHEAD_SHARE, wait_until
 from rt_pose.clock import NS_PER_S
@@ -21,7 +20,7 @@ from rt_pose.errors import UserError
 from rt_pose.types import CameraInfo, FloatArray, FrameStamps
 
 if TYPE_CHECKING:
-    from rigs.simulated.render import Renderer
+    from rigs.simulated.picture import Picture
 
 TICK_HZ = 1e9
 """Of the clock of a camera that has one."""
@@ -46,8 +45,7 @@ class SimulatedCamera:
         self._faults = Faults(options.faults, self._seed, name, f"cameras.{name}.options")
         self._world = World.of(context, options.world)
         self._stopped = threading.Event()
-        self._scene: Scene | None = None
-        self._renderer: Renderer | None = None
+        self._picture: Picture | None = None
         self._started_ns: int | None = None
         """Host time of the first start, from which the unplugging counts."""
         self._stamper: FrameStamper | None = None
@@ -63,16 +61,16 @@ class SimulatedCamera:
 
     def open(self) -> CameraInfo:
         """See `Camera.open`."""
-        from rigs.simulated.render import Renderer
+        from rigs.simulated.picture import make_picture
 
         self.close()
         options = self._options
         if self._is_gone(self._clock.now_ns()):
             raise UserError(f"cameras.{self._name}: it is unplugged (disconnect_s {options.disconnect_s:g})")
-        scene = Scene(self._seed, options)
-        renderer = Renderer(self._seed, self._name, options, scene)
-        self._world.attach(self._name, self._seed, scene.timing, options.animals)
-        self._scene, self._renderer = scene, renderer
+        picture = make_picture(self._seed, self._name, options)
+        in_space = options.view is not None
+        self._world.attach(self._name, self._seed, picture.timing, options.animals, in_space)
+        self._picture = picture
         drift = options.drift_ppm
         self._stamper = None if drift is None else FrameStamper(self._clock, tick_hz=TICK_HZ)
         self._next = self._held_ns = 0
@@ -99,7 +97,7 @@ class SimulatedCamera:
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
         """See `Camera.grab`."""
-        if self._scene is None or self._renderer is None:
+        if self._picture is None:
             raise CameraFault(f"camera {self._name}: it is not open")
         epoch_ns = self._world.epoch_ns(self._clock)
         # A delay that was injected is the transport's: behind it frames wait, they are not skipped.
@@ -111,12 +109,12 @@ class SimulatedCamera:
         begin_ns = epoch_ns + t_ns - round(AHEAD_SHARE * NS_PER_S / self._options.rate_hz)
         if not wait_until(self._clock, begin_ns, self._stopped):
             return None
-        self._renderer.draw(self._scene.postures(t_ns, self._world.reactions()), frame, t_ns, into)
+        self._picture.draw(frame, t_ns, self._world.reactions(), into)
         if not wait_until(self._clock, epoch_ns + t_ns + self._delay_ns(frame, t_ns), self._stopped):
             return None
         if options.led is not None and self._world.led.is_on(epoch_ns + t_ns):
             options.led.draw(into)
-        self._renderer.shine(self._world.lit(t_ns // 1000), into)  # only now is it known what is lit then
+        self._picture.shine(self._world.lit(t_ns // 1000), into)  # only now is it known what is lit then
         self._next = frame + 1
         if self._is_gone(self._clock.now_ns()):
             raise CameraFault(f"camera {self._name}: it was unplugged (disconnect_s)")
@@ -135,9 +133,15 @@ class SimulatedCamera:
 
     def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:
         """See `Camera.truth`. It is exact: whatever can change a frame is known when it is handed over."""
-        if self._scene is None:
+        if self._picture is None:
             return None
-        return self._scene.truth(self._options.scene_time_ns(index), self._world.reactions())
+        return self._picture.truth(self._options.scene_time_ns(index), self._world.reactions())
+
+    def truth_in_space(self, index: int) -> FloatArray | None:
+        """See `CameraInSpace.truth_in_space`."""
+        if self._picture is None:
+            return None
+        return self._picture.places(self._options.scene_time_ns(index), self._world.reactions())
 
     def stop(self) -> None:
         """See `Camera.stop`."""
@@ -145,9 +149,9 @@ class SimulatedCamera:
 
     def close(self) -> None:
         """See `Camera.close`."""
-        if self._renderer is not None:
+        if self._picture is not None:
             self._world.detach()
-        self._scene = self._renderer = None
+        self._picture = None
 
     def _is_gone(self, now_ns: int) -> bool:
         if self._options.disconnect_s is None or self._started_ns is None:

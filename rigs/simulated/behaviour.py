@@ -23,6 +23,11 @@ STARTLE_S = 0.35
 STARTLE_LENGTH = 0.45
 """The dart that ends a freeze."""
 RAMP_MS = 60.0
+REAR_EVERY_S = 4.0
+REAR_S, REAR_RISE_S = (0.9, 1.7), 0.35
+"""How long it rears, and how long it takes to rise and to come down again."""
+REAR_PITCH = (0.6, 1.0)
+"""How far it raises its forebody (rad)."""
 
 _SWAYS = ((0.45, 1.1), (0.30, 2.3), (0.15, 4.7))
 """Speed changes: share of the cruising speed, angular frequency (rad/s)."""
@@ -142,6 +147,36 @@ class Gait:
         """Length of all darts up to and including the cell's; increasing in the cell."""
         # A hash added to a straight line, rather than a sum of hashed lengths: any time costs the same.
         return DART_LENGTH * (cell + uniform(self._seed, "length", self._animal, cell))
+
+
+class Rearing:
+    """When the animal of a rig in space rears, and how far: once in each cell of its phase clock."""
+
+    def __init__(self, seed: int, animal: int) -> None:
+        self._seed, self._animal = seed, animal
+
+    def pitch(self, phase_s: float) -> float:
+        """Return how far the forebody is raised.
+
+        Parameters
+        ----------
+        phase_s
+            Time of the phase clock, s.
+
+        Returns
+        -------
+        float
+            Angle, rad; 0 on all fours.
+        """
+        cell = math.floor(phase_s / REAR_EVERY_S)
+        lasts = self._draw("rear lasts", cell, *REAR_S)
+        begin = cell * REAR_EVERY_S + self._draw("rear", cell, 0.0, REAR_EVERY_S - lasts)
+        since = phase_s - begin
+        up = smooth(since / REAR_RISE_S) - smooth((since - lasts + REAR_RISE_S) / REAR_RISE_S)
+        return up * self._draw("rear pitch", cell, *REAR_PITCH)
+
+    def _draw(self, what: str, cell: int, low: float, high: float) -> float:
+        return uniform(self._seed, what, self._animal, cell, low=low, high=high)
 
 
 def smooth(x: float) -> float:

@@ -15,8 +15,7 @@ from rigs.hashing import hash64, uniform
 from rigs.simulated.animal import KEYPOINTS
 from rigs.simulated.behaviour import Reactions
 from rigs.simulated.options import SimulatedOptions
-from rigs.simulated.render import Renderer
-from rigs.simulated.scene import Scene
+from rigs.simulated.picture import make_picture
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer
 from rt_pose.offline.prediction_files import FIELDS, write_table
@@ -38,6 +37,7 @@ def write_labeled_folder(
     seed: int,
     options: SimulatedOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
+    views: int = 0,
 ) -> Path:
     """Write a folder of labeled frames: `labeled-data/*.png`, `CollectedData.csv` and `split.csv`.
 
@@ -54,6 +54,8 @@ def write_labeled_folder(
         The camera, and how many animals are in a frame; None: its defaults.
     progress
         Called as `progress(done, frames)` after each frame.
+    views
+        Of so many cameras in space the frames are taken in turns, 1 to 4; 0: all of the camera of `options`.
 
     Returns
     -------
@@ -72,17 +74,20 @@ def write_labeled_folder(
     A keypoint that cannot be seen is left blank.
     """
     options = replace(options or SimulatedOptions())
-    options.check("simulated frames")
+    cameras = [replace(options, view=view) for view in range(views)] or [options]
+    cameras[-1].check("simulated frames")
     if frames < ANIMALS:
         raise UserError(f"simulated frames: at least {ANIMALS} are needed (one an animal), got {frames}")
     if out.exists() and any(out.iterdir()):
         raise UserError(f"simulated frames: the folder {out} is not empty; name another")
     (out / "labeled-data").mkdir(parents=True)
-    animals = [_FrameRenderer(hash64(seed, "dataset", i), options) for i in range(ANIMALS)]
+    taken: dict[tuple[int, int], _FrameRenderer] = {}
     rows, split = [], []
     for i in range(frames):
-        animal = i % ANIMALS
-        image, xy, visible = animals[animal].render(i)
+        animal, view = i % ANIMALS, i // ANIMALS % len(cameras)
+        if (animal, view) not in taken:
+            taken[animal, view] = _FrameRenderer(hash64(seed, "dataset", animal), cameras[view])
+        image, xy, visible = taken[animal, view].render(i)
         name = f"labeled-data/img{i:05d}.png"
         cv2.imwrite(str(out / name), image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         rows.append((name, np.where(visible[..., None], xy, np.nan)))
@@ -108,14 +113,13 @@ class _FrameRenderer:
 
     def __init__(self, seed: int, options: SimulatedOptions) -> None:
         self._seed, self._options = seed, options
-        self._scene = Scene(seed, options)
-        self._renderer = Renderer(seed, "labels", options, self._scene)
-        self._undisturbed = Reactions(self._scene.timing)
+        self._picture = make_picture(seed, "labels", options)
+        self._undisturbed = Reactions(self._picture.timing)
         self._image = np.empty((options.height, options.width, options.channels), np.uint8)
 
     def render(self, picture: int) -> tuple[NDArray[np.uint8], FloatArray, NDArray[np.bool_]]:
         """Image (H, W, C; BGR), keypoints (N, K, 2) px, visible (N, K), at a hashed time."""
         frame = int(uniform(self._seed, "picture", picture, high=SPAN_S * self._options.rate_hz))
         t_ns = self._options.scene_time_ns(frame)
-        self._renderer.draw(self._scene.postures(t_ns, self._undisturbed), frame, t_ns, self._image)
-        return self._image[:, :, ::-1], *self._scene.truth(t_ns, self._undisturbed)
+        self._picture.draw(frame, t_ns, self._undisturbed, self._image)
+        return self._image[:, :, ::-1], *self._picture.truth(t_ns, self._undisturbed)

@@ -12,11 +12,12 @@ from rt_pose.errors import UserError
 
 MOST_ANIMALS = 4
 """In the arena at once; more would lie over each other all the time."""
+MOST_VIEWS = 4
 
 
 @dataclass
 class SimulatedOptions:
-    """A camera that looks straight down on the arena."""
+    """A camera that looks straight down on the arena, or with `view` one of several around it."""
 
     width: int = 320
     """Width of a frame (px)."""
@@ -55,6 +56,9 @@ class SimulatedOptions:
     """How long it then cannot be opened."""
     animals: int = 1
     """How many there are, 1 to 4. They look alike, run across each other, and all answer to a stimulus."""
+    view: int | None = None
+    """Which of the four cameras around an arena in space it is, 0 to 3 (front, side, back, top); without it
+    the arena is flat and seen from straight above. All cameras of a world have one, or none has."""
 
     def check(self, where: str) -> None:
         """Check the ranges of all values.
@@ -79,6 +83,8 @@ class SimulatedOptions:
         _in_range(where, "reaction_ms", self.reaction_ms, 1.0, 60_000.0)
         _in_range(where, "gone_s", self.gone_s, 0.0, 3600.0)
         _in_range(where, "animals", self.animals, 1, MOST_ANIMALS)
+        if self.view is not None:
+            _in_range(where, "view", self.view, 0, MOST_VIEWS - 1)
         if self.drift_ppm is not None:
             _in_range(where, "drift_ppm", self.drift_ppm, -200.0, 200.0)
         if self.disconnect_s is not None:

@@ -31,6 +31,7 @@ class World:
         self._lock = threading.Lock()
         self._cameras = 0
         self._animals: tuple[int, Timing, int] | None = None
+        self._in_space = False
         self._epoch_ns: int | None = None
         self._reactions: Reactions | None = None
         self.led = Led()
@@ -51,7 +52,9 @@ class World:
         world: World = context.shared.setdefault(f"simulated world {name}", cls(name))
         return world
 
-    def attach(self, camera: str, seed: int, timing: Timing, animals: int = 1) -> None:
+    def attach(
+        self, camera: str, seed: int, timing: Timing, animals: int = 1, in_space: bool = False
+    ) -> None:
         """Register a camera; the first one restarts the world.
 
         Parameters
@@ -64,15 +67,18 @@ class World:
             How they react.
         animals
             How many there are.
+        in_space
+            Whether the camera is one of several around them.
 
         Raises
         ------
         UserError
-            Where the cameras that are registered already see other animals.
+            Where the cameras that are registered already see other animals, or see them flat and this one
+            does not.
         """
         with self._lock:
             if self._cameras == 0:
-                self._animals = (seed, timing, animals)
+                self._animals, self._in_space = (seed, timing, animals), in_space
                 self._epoch_ns = None
                 self._reactions = Reactions(timing)
                 self._spots.clear()
@@ -80,6 +86,11 @@ class World:
                 raise UserError(
                     f"cameras.{camera}: seed, animals, reaction_ms and freeze_ms differ from those of "
                     f"another camera of world '{self._name}'; make them equal or give it a world of its own"
+                )
+            elif self._in_space != in_space:
+                raise UserError(
+                    f"cameras.{camera}: of the cameras of world '{self._name}' some have a `view` and some "
+                    "have none; give each of them one, or this one a world of its own"
                 )
             self._cameras += 1
 

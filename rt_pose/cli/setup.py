@@ -41,6 +41,10 @@ def configs(options: Namespace) -> int:
     out = Path(options.out or source.name)
     _copy(source, out)
     print(f"configuration: {out}")
+    calibration = source.with_suffix(".toml")
+    if calibration.is_file():  # of its cameras; the copy looks for it beside itself, as it does
+        _copy(calibration, out.with_name(calibration.name))
+        print(f"calibration of its cameras: {out.with_name(calibration.name)}")
     return EXIT_OK
 
 

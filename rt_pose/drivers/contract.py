@@ -213,6 +213,26 @@ class ClockedCamera(Camera, Protocol):
         ...
 
 
+@runtime_checkable
+class CameraInSpace(Camera, Protocol):
+    """A camera of a rig that knows where in space the keypoints of its frames are."""
+
+    def truth_in_space(self, index: int) -> FloatArray | None:
+        """Look up the exact keypoints of a frame in space.
+
+        Parameters
+        ----------
+        index
+            Index of the frame, as in its stamps.
+
+        Returns
+        -------
+        FloatArray or None
+            (N, K, 3) mm; None where the driver does not know them.
+        """
+        ...
+
+
 class CameraFault(Exception):
     """The device is gone or no longer works: outputs become safe, and the session is closed properly or,
     where the configuration says so, the camera is opened again."""

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.drivers import Camera, CameraFault, ClockedCamera, FailedFrame, NoFrameYet
+from rt_pose.drivers import Camera, CameraFault, CameraInSpace, ClockedCamera, FailedFrame, NoFrameYet
 from rt_pose.errors import UserError
 from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
@@ -123,6 +123,7 @@ class CaptureThread:
         self.name = ring.description.camera
         self.counts = CaptureCounts()
         self._camera, self._ring, self._latest, self._clock = camera, ring, latest, clock
+        self._in_space = camera if isinstance(camera, CameraInSpace) else None
         self._make_sink = make_sink
         self._info, self._gate = info, gate or StartGate(1)
         self._offset_xy = (0, 0) if info is None else info.offset_xy
@@ -309,18 +310,24 @@ class CaptureThread:
             lost = stamps.index - last.index - 1 - failed
             counts.device_gaps += lost
             sink.send(self._drop(now, "device", "gap in the device's frame counter", lost, last.index + 1))
-        truth = self._camera.truth(own.index)
-        if truth is not None:
-            xy, visible = truth
-            sink.send(
-                Truth(
-                    t_ns=now,
-                    camera=self.name,
-                    index=stamps.index,
-                    xy=ArrayData.of(xy),
-                    visible=visible.ravel().tolist(),
-                )
+        self._hand_over_truth(own.index, stamps.index, now, sink)
+
+    def _hand_over_truth(self, own_index: int, index: int, now: int, sink: Sink) -> None:
+        truth = self._camera.truth(own_index)
+        if truth is None:
+            return
+        xy, visible = truth
+        xyz = None if self._in_space is None else self._in_space.truth_in_space(own_index)
+        sink.send(
+            Truth(
+                t_ns=now,
+                camera=self.name,
+                index=index,
+                xy=ArrayData.of(xy),
+                visible=visible.ravel().tolist(),
+                xyz=None if xyz is None else ArrayData.of(xyz),
             )
+        )
 
     def _drop(self, t_ns: int, stage: str, reason: str, count: int, first: int | None) -> DropRecord:
         return DropRecord(

@@ -95,3 +95,12 @@ def test_the_package_holds_the_clone_s_own_files() -> None:
     """One folder with two doors, so that there is nothing to keep in step."""
     assert FOLDER.resolve() == (ROOT / "configs").resolve()
     assert len(shipped_configs()) >= 10
+
+
+def test_the_calibration_of_a_configuration_is_copied_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["configs", "copy", "views", "--out", "mine.yaml"]) == 0
+    assert Path("mine.yaml").read_bytes() == (FOLDER / "views.yaml").read_bytes()
+    assert Path("views.toml").read_bytes() == (FOLDER / "views.toml").read_bytes()

@@ -85,6 +85,13 @@ class ScriptedCamera:
         """Nothing is open."""
 
 
+class ScriptedCameraInSpace(ScriptedCamera):
+    """Knows where in space its keypoints are."""
+
+    def truth_in_space(self, index: int) -> FloatArray:
+        return np.full((1, 2, 3), float(index))
+
+
 @pytest.fixture
 def ring() -> Any:
     made = FrameRing.create(INFO)
@@ -113,6 +120,15 @@ def test_the_newest_frame_is_taken_and_the_older_ones_are_counted(ring: FrameRin
     assert [t.xy.array()[0, 0, 0] for t in notebook.of(Truth)] == [0, 1, 2, 3, 4]
     assert latest.take(0.0) == []
     assert latest.ended
+
+
+def test_the_truth_in_space_is_logged_where_a_camera_knows_it(ring: FrameRing) -> None:
+    for camera, expected in ((ScriptedCamera([3]), None), (ScriptedCameraInSpace([3]), [[[3.0] * 3] * 2])):
+        thread, _, notebook = capture(ring, camera)
+        thread.start()
+        assert thread.join(PATIENCE_S)
+        (truth,) = notebook.of(Truth)
+        assert (None if truth.xyz is None else truth.xyz.array().tolist()) == expected
 
 
 def test_every_frame_mode_loses_none(ring: FrameRing) -> None:
