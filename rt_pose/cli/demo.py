@@ -33,11 +33,13 @@ MARKER = ".rt-pose-demo"
 LEAST_MIB = 300
 """Free space on the disk for data, training and session, and as much as a run asks for."""
 FRAMES = 240
+VIEW_FRAMES = 480
+"""With several cameras around the animal, which look at it from all sides."""
 DATA_SEED = 100
 """Seed of the animals trained on; the animal of the run has another."""
 
 
-def run_demo(out: Path, seconds: float, animals: int = 1) -> ExitCode:
+def run_demo(out: Path, seconds: float, animals: int = 1, views: int = 0) -> ExitCode:
     """Train on simulated frames, run the loop, and write the report.
 
     A port that is in use is replaced by a free one.
@@ -50,6 +52,8 @@ def run_demo(out: Path, seconds: float, animals: int = 1) -> ExitCode:
         Length of the closed-loop run, s.
     animals
         How many there are, 1 to 4.
+    views
+        Cameras in space around one animal, 2 to 4; 0: one that looks straight down on a flat arena.
 
     Returns
     -------
@@ -59,15 +63,12 @@ def run_demo(out: Path, seconds: float, animals: int = 1) -> ExitCode:
     Raises
     ------
     UserError
-        Before any training, where `out` holds anything else or cannot be written, or where `animals` is out
-        of range.
+        Before any training, where `out` holds anything else or cannot be written, or where `animals` or
+        `views` is out of range.
     """
     clock = HostClock()
     started_ns = clock.now_ns()
-    config = load(RunConfig, FOLDER / "demo.yaml")
-    config.seconds = seconds
-    _let_in(config, animals)
-    check_run(config)
+    config = _configure(seconds, animals, views)
     _check_room(out)
     no_window = screen_problem()
     if no_window:
@@ -75,8 +76,9 @@ def run_demo(out: Path, seconds: float, animals: int = 1) -> ExitCode:
     with reserve_addresses(config.publish, or_free=True) as ports:
         config.publish = _published(config.publish, ports)
         _make_room(out)
-        config.model = str(_train(out, animals))
-    print(f"\n3/4  closed loop on the simulated camera, {seconds:g} s at real-time pace")
+        config.model = str(_train(out, animals, views))
+    eyes = f"{views} simulated cameras" if views else "the simulated camera"
+    print(f"\n3/4  closed loop on {eyes}, {seconds:g} s at real-time pace")
     counter = PoseCounter(config.publish.address)
     with RunConsole() as console, counter.counting(), _viewer(config.publish.address, not no_window):
         import rigs
@@ -149,6 +151,22 @@ def _make_room(out: Path) -> None:
     (out / MARKER).touch()
 
 
+def _configure(seconds: float, animals: int, views: int) -> RunConfig:
+    """The run that the demo makes; UserError where there is none of so many animals or cameras."""
+    if views and animals != 1:
+        raise UserError("demo: --views places one animal in space; leave out --animals, or --views")
+    if views:
+        from rigs.simulated.views_run import views_run
+
+        config = views_run(views, "demo --views")
+    else:
+        config = load(RunConfig, FOLDER / "demo.yaml")
+        _let_in(config, animals)
+    config.seconds = seconds
+    check_run(config)
+    return config
+
+
 def _let_in(config: RunConfig, animals: int) -> None:
     """Let so many animals into the demo's arena; its rules look at each of several."""
     from rigs.simulated.options import SimulatedOptions
@@ -163,16 +181,24 @@ def _let_in(config: RunConfig, animals: int) -> None:
         rule.when = rule.when.replace("nose", "each.nose")
 
 
-def _train(out: Path, animals: int) -> Path:
+def _train(out: Path, animals: int, views: int) -> Path:
     from rigs.simulated.dataset import write_labeled_folder
     from rigs.simulated.options import SimulatedOptions
     from train.config import TrainConfig
     from train.fitting.fit import fit
 
-    print(f"1/4  {FRAMES} labeled frames of simulated animals")
-    with progress("frames", FRAMES) as advance:
+    frames = VIEW_FRAMES if views else FRAMES
+    print(f"1/4  {frames} labeled frames of simulated animals")
+    with progress("frames", frames) as advance:
         options = SimulatedOptions(animals=animals)
-        write_labeled_folder(out / "data", FRAMES, DATA_SEED, options, lambda done, total: advance(done))  # noqa: ARG005
+        write_labeled_folder(
+            out / "data",
+            frames,
+            DATA_SEED,
+            options,
+            lambda done, total: advance(done),  # noqa: ARG005
+            views,
+        )
     print("\n2/4  training a small network on them")
     config = load(TrainConfig, FOLDER / "train" / "demo.yaml")
     return fit(config, out / "data", out / "training")

@@ -40,7 +40,7 @@ def demo(options: Namespace) -> int:
     """Train on a simulated animal, then run the closed loop on it, with a stimulus it reacts to."""
     from rt_pose.cli.demo import run_demo
 
-    return run_demo(Path(options.out), options.seconds, options.animals)
+    return run_demo(Path(options.out), options.seconds, options.animals, options.views)
 
 
 def demo_parser(parser: Parser) -> None:
@@ -52,6 +52,12 @@ def demo_parser(parser: Parser) -> None:
         type=int,
         default=1,
         help="Simulated animals, 1 to 4: several cross and hide each other.",
+    )
+    parser.add_argument(
+        "--views",
+        type=int,
+        default=0,
+        help="Calibrated cameras around one animal in space, 2 to 4; 0: one that looks straight down.",
     )
 
 

@@ -34,7 +34,7 @@ def test_beside_another_run_it_takes_free_ports_before_it_trains(
         held.append(published(wanted, ports))
         return held[0]
 
-    def train(out: Path, animals: int) -> Path:
+    def train(out: Path, animals: int, views: int) -> Path:
         for address in (held[0].address, held[0].control):
             with socket.socket() as other, pytest.raises(OSError, match="in use"):
                 other.bind(("127.0.0.1", int(address.rpartition(":")[2])))
@@ -81,3 +81,14 @@ def test_the_rules_of_several_animals_look_at_each(tmp_path: Path) -> None:
     rules = RuleSet.of(config, KEYPOINTS, {"stimulus": 1.0}).rules
     assert [rule.individual for rule in rules] == ["each"]
     assert config.cameras["top"].options["animals"] == config.individuals == 2
+
+
+def test_several_cameras_stand_around_one_animal(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="demo --views: expected 2 to 4 cameras, got 5"):
+        run_demo(tmp_path / "demo", 1.0, views=5)
+    with pytest.raises(UserError, match="--views places one animal in space; leave out --animals"):
+        run_demo(tmp_path / "demo", 1.0, animals=2, views=3)
+    config = demo._configure(1.0, 1, 4)
+    assert list(config.cameras) == config.views["arena"].cameras == ["front", "side", "back", "top"]
+    assert [camera.options["view"] for camera in config.cameras.values()] == [0, 1, 2, 3]
+    assert {camera.options["world"] for camera in config.cameras.values()} == {"arena"}
