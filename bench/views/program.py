@@ -1,7 +1,8 @@
 """`python -m bench.views`: what the filter in space is worth.
 
 Recorded poses (`--poses CAMERA=FILE ... --calibration FILE --fps RATE`) with views taken away, against
-triangulation frame by frame; made-up movements before made-up cameras, whose truth is known; and its time.
+triangulation frame by frame; made-up movements before made-up cameras, whose truth is known; whole runs on
+the simulated rig in space (`--model PACKAGE`), whose truth is known too; and its time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 from bench.output import conditions, machine_line
 from bench.program import Out, run
 from bench.tables import Table, tables_text
+from bench.views.live import measure_live
 from bench.views.recorded import METHODS, measure_recorded
 from bench.views.simulated import LEVELS, measure_simulated, measure_time
 from rt_pose.errors import UserError
@@ -31,6 +33,9 @@ class Options:
     fps: Annotated[float, "frames a second of the recorded poses"] = 30.0
     seeds: Annotated[int, "made-up recordings of each kind"] = 5
     seconds: Annotated[float, "of each made-up recording"] = 20.0
+    model: Annotated[str, "package of `rt-pose demo --views 4`: live figures on the simulated rig"] = ""
+    sessions: Annotated[int, "live sessions of each case"] = 3
+    live_seconds: Annotated[float, "of each live session"] = 20.0
     out: Out = None
 
 
@@ -63,6 +68,7 @@ def measure(options: Options) -> dict[str, Any]:
         "time": measure_time(),
         "simulated": measure_simulated(options.seeds, options.seconds) if options.seeds else [],
         "recorded": recorded,
+        "live": measure_live(options.model, options.sessions, options.live_seconds) if options.model else [],
     }
 
 
@@ -88,6 +94,7 @@ def text(figures: dict[str, Any]) -> str:
     tables = [
         *([_recorded(figures["recorded"])] if figures["recorded"] else []),
         *([_coverage(figures["simulated"]), _errors(figures["simulated"])] if figures["simulated"] else []),
+        *([_live(figures["live"]), _live_errors(figures["live"])] if figures["live"] else []),
     ]
     return tables_text("Several views in space", facts, tables)
 
@@ -155,6 +162,40 @@ def _errors(rows: list[dict[str, Any]]) -> Table:
         ],
         "constant velocity, filtered: our filter with a velocity that does not decay, its other parameters "
         "fitted as ours; two places: the line through the last two that were triangulated.",
+    )
+
+
+def _live(rows: list[dict[str, Any]]) -> Table:
+    regions = ("filtered", "50 ms ahead")
+    return Table(
+        "Live on the simulated rig: truth within the regions, %",
+        ["cameras", "frames", "used", "late", "tracked", "n", "region", *LEVELS],
+        [
+            [
+                *(row["case"], *(f"{row['counts'][key]:,}" for key in ("frames", "used", "late"))),
+                *(_cell(row["tracked"], 100, ".1f"), f"{row['n']['mean'] * row['sessions']:,.0f}", name),
+                *(_cell(row[f"{name}, {level}"], 100, ".1f") for level in LEVELS),
+            ]
+            for row in rows
+            for name in regions
+        ],
+        f"{rows[0]['sessions']} sessions a case, 40 frames/s a camera, the loop and its network at real-time "
+        "pace; mean and half of its 95 % interval over sessions. n: keypoints of all states that had a "
+        "track; a state an exposure, the last one. late: observations that were too old and were not used.",
+    )
+
+
+def _live_errors(rows: list[dict[str, Any]]) -> Table:
+    return Table(
+        "Live on the simulated rig: median error, mm, of the present and of 50 ms later",
+        ["cameras", *ESTIMATES[:2], *(f"50 ms: {name}" for name in PREDICTIONS)],
+        [
+            [row["case"], *(_cell(row[f"{name}, mm"], 1, ".2f") for name in (*ESTIMATES[:2], *PREDICTIONS))]
+            for row in rows
+        ],
+        "triangulated: frame by frame, from all that came of an exposure, however late; constant velocity, "
+        "filtered: place and velocity of our filter, which does not decay; two places: the line through the "
+        "last two that were triangulated; the newest place: of our filter. Where all of them have one.",
     )
 
 

@@ -122,7 +122,7 @@ def measure_simulated(seeds: int, seconds: float) -> list[dict[str, Any]]:
             spec = fit_views(cameras, ordered, placed.xyz)
             constant = fit_views(cameras, ordered, placed.xyz, tau_s=(CONSTANT_TAU_S, CONSTANT_TAU_S))
             scores = [_score(motion, views, seed, seconds, spec, constant) for seed in range(seeds)]
-            figures = {key: _mean([score[key] for score in scores]) for key in scores[0]}
+            figures = {key: mean_with_half([score[key] for score in scores]) for key in scores[0]}
             rows.append({"motion": name, "views": views, "recordings": seeds, **figures})
     return rows
 
@@ -156,12 +156,12 @@ def _score(
     last = slice(SETTLE_FRAMES, len(truth) - HORIZON_FRAMES)
     later = truth[HORIZON_FRAMES:][last]
     score = {
-        **_coverage("filtered", now[0][last] - truth[last], now[1][last]),
-        **_coverage("smoothed", smooth.xyz[last] - truth[last], smooth.cov[last]),
-        **_coverage("50 ms ahead", ahead[0][last] - later, ahead[1][last]),
-        "triangulated, mm": _median(placed.xyz[last] - truth[last]),
-        "filtered, mm": _median(now[0][last] - truth[last]),
-        "smoothed, mm": _median(smooth.xyz[last] - truth[last]),
+        **coverage("filtered", now[0][last] - truth[last], now[1][last]),
+        **coverage("smoothed", smooth.xyz[last] - truth[last], smooth.cov[last]),
+        **coverage("50 ms ahead", ahead[0][last] - later, ahead[1][last]),
+        "triangulated, mm": median_distance(placed.xyz[last] - truth[last]),
+        "filtered, mm": median_distance(now[0][last] - truth[last]),
+        "smoothed, mm": median_distance(smooth.xyz[last] - truth[last]),
     }
     predictions = {
         "ours": ahead[0],
@@ -169,8 +169,8 @@ def _score(
         "constant velocity, two places": line,
     }
     for name, found in predictions.items():
-        score[f"{name}, mm"] = _median(found[last] - later)
-    score["the newest place, mm"] = _median(placed.xyz[last] - later)
+        score[f"{name}, mm"] = median_distance(found[last] - later)
+    score["the newest place, mm"] = median_distance(placed.xyz[last] - later)
     return score
 
 
@@ -190,19 +190,58 @@ def _run(
     return (xyz, cov[..., :3, :3]), (later, later_cov[..., :3, :3])
 
 
-def _coverage(name: str, off: FloatArray, cov: FloatArray) -> dict[str, float]:
+def coverage(name: str, off: FloatArray, cov: FloatArray) -> dict[str, float]:
+    """Compute how often the truth lies within regions of stated probability.
+
+    Parameters
+    ----------
+    name
+        Of what is estimated, for the keys.
+    off
+        (..., 3) estimate less truth; NaN where there is none.
+    cov
+        (..., 3, 3) stated.
+
+    Returns
+    -------
+    dict[str, float]
+        Share of those of `LEVELS`, by `NAME, LEVEL`.
+    """
     known = np.isfinite(off).all(axis=-1)
     e = off[known]
     d2 = np.einsum("ni,ni->n", e, np.linalg.solve(cov[known], e[..., None])[..., 0])
     return {f"{name}, {level}": float((d2 < chi2.ppf(share, 3)).mean()) for level, share in LEVELS.items()}
 
 
-def _median(off: FloatArray) -> float:
+def median_distance(off: FloatArray) -> float:
+    """Compute the median length of errors.
+
+    Parameters
+    ----------
+    off
+        (..., 3); NaN where there is none.
+
+    Returns
+    -------
+    float
+        In their unit.
+    """
     return float(np.nanmedian(np.linalg.norm(off, axis=-1)))
 
 
-def _mean(values: Sequence[float]) -> dict[str, float]:
-    """Mean over recordings, and half of its 95 % interval."""
+def mean_with_half(values: Sequence[float]) -> dict[str, float]:
+    """Compute the mean over recordings, and half of its 95 % interval.
+
+    Parameters
+    ----------
+    values
+        One a recording.
+
+    Returns
+    -------
+    dict[str, float]
+        `mean` and `half`; NaN of a single recording.
+    """
     n = len(values)
     half = t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n) if n > 1 else float("nan")
     return {"mean": float(np.mean(values)), "half": float(half)}

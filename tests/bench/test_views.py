@@ -9,8 +9,9 @@ import pytest
 from support.two_views import write_files
 
 from bench.calibration import make_animal, make_rig
-from bench.views import program, recorded, simulated
+from bench.views import live, program, recorded, simulated
 from bench.views.linear import triangulate_linear
+from rt_pose.config.check import check_run
 from rt_pose.errors import UserError
 from rt_pose.offline import pattern_search
 from rt_pose.views.calibration_file import write_calibration
@@ -57,3 +58,24 @@ def test_the_tables_of_small_recordings(tmp_path: Path, monkeypatch: pytest.Monk
     assert text.count("\n| as proofread") == text.count("\n| with a network's errors") == 2 * 4
     with pytest.raises(UserError, match="give both --poses and --calibration"):
         program.measure(program.Options(poses=poses))
+
+
+def test_the_live_runs_are_ones_and_have_tables() -> None:
+    for case in live.CASES:
+        config = live.live_config(case, "package", 2000, 5.0)
+        check_run(config)
+        assert len(config.cameras) == len(config.views[live.GROUP].cameras) == case.views
+        faults = [
+            camera.options["faults"] for camera in config.cameras.values() if "faults" in camera.options
+        ]
+        assert faults == [case.faults]
+    names = [*(f"{name}, mm" for name in ("triangulated", "filtered", *program.PREDICTIONS)), "tracked", "n"]
+    names += [f"{region}, {level}" for region in ("filtered", "50 ms ahead") for level in simulated.LEVELS]
+    row = {"case": "3 views", "sessions": 2, "counts": {"frames": 1200, "used": 1100, "late": 40}}
+    row |= {name: {"mean": 0.5, "half": 0.01} for name in names}
+    figures = {"machine": {"cpu": "a processor", "cores_usable": 2, "features": []}, "simulated": []}
+    figures |= {"time": {"keypoints": 9, "views": 3, "p50_us": 90.0, "p99_us": 200.0, "n": 100}}
+    text = program.text(figures | {"recorded": [], "live": [row]})
+    assert text.count("| 3 views |") == 3
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert [cells_of[:4] for cells_of in cells].count(["3 views", "1,200", "1,100", "40"]) == 2
