@@ -47,7 +47,9 @@ class RateTrial:
     holds: bool
 
 
-def sustainable(make_config: MakeConfig, budget_ms: float) -> dict[str, Any]:
+def sustainable(
+    make_config: MakeConfig, budget_ms: float, trial_s: float = TRIAL_S, most_rates: int = MAX_RATES
+) -> dict[str, Any]:
     """Search for the sustainable rate.
 
     Parameters
@@ -56,18 +58,22 @@ def sustainable(make_config: MakeConfig, budget_ms: float) -> dict[str, Any]:
         Makes the run of a rate.
     budget_ms
         Longest P99 of exposure to decision, ms.
+    trial_s
+        Length of a trial, s.
+    most_rates
+        After so many rates the search ends.
 
     Returns
     -------
     dict[str, Any]
-        Rate and throughput (frames/s), and every trial.
+        Rate and throughput (frames/s of each camera), and every trial.
     """
-    say(f"throughput, {TRIAL_S:g} s ...")
-    throughput = _throughput(make_config(BACK_TO_BACK_HZ, True))
+    say(f"throughput, {trial_s:g} s ...")
+    throughput = _throughput(make_config(BACK_TO_BACK_HZ, True), trial_s)
     trials: list[RateTrial] = []
 
     def go(rate_hz: float) -> bool:
-        trial = _trial(make_config(rate_hz, False), rate_hz, budget_ms)
+        trial = _trial(make_config(rate_hz, False), rate_hz, budget_ms, trial_s)
         trials.append(trial)
         p99 = "-" if trial.p99_ms is None else f"{trial.p99_ms:.2f} ms"
         say(
@@ -76,19 +82,23 @@ def sustainable(make_config: MakeConfig, budget_ms: float) -> dict[str, Any]:
         )
         return trial.holds
 
-    say(f"throughput {throughput:.1f} frames/s; up to {MAX_RATES} rates of two or three goes ...")
-    held, failed = bisect_rate(lambda rate_hz: two_of_three(lambda: go(rate_hz)), MARGIN * throughput)
+    say(f"throughput {throughput:.1f} frames/s; up to {most_rates} rates of two or three goes ...")
+    held, failed = bisect_rate(
+        lambda rate_hz: two_of_three(lambda: go(rate_hz)), MARGIN * throughput, most_rates
+    )
     return {
         "rate_hz": held,
         "failed_hz": failed,
         "throughput_hz": throughput,
         "budget_ms": budget_ms,
-        "trial_s": TRIAL_S,
+        "trial_s": trial_s,
         "trials": [asdict(trial) for trial in trials],
     }
 
 
-def bisect_rate(holds: Callable[[float], bool], too_fast: float) -> tuple[float | None, float]:
+def bisect_rate(
+    holds: Callable[[float], bool], too_fast: float, most_rates: int = MAX_RATES
+) -> tuple[float | None, float]:
     """Search for the highest rate that holds.
 
     Parameters
@@ -97,6 +107,8 @@ def bisect_rate(holds: Callable[[float], bool], too_fast: float) -> tuple[float 
         Tries a rate (frames/s).
     too_fast
         A rate that does not hold, frames/s.
+    most_rates
+        After so many rates the search ends.
 
     Returns
     -------
@@ -106,7 +118,7 @@ def bisect_rate(holds: Callable[[float], bool], too_fast: float) -> tuple[float 
     """
     held, failed = 0.0, too_fast
     rate = too_fast * 0.75  # most loops sustain somewhat less than their throughput
-    for _ in range(MAX_RATES):
+    for _ in range(most_rates):
         if holds(rate):
             held = rate
         else:
@@ -134,17 +146,19 @@ def two_of_three(go: Callable[[], bool]) -> bool:
     return first if first == second else go()
 
 
-def _throughput(config: RunConfig) -> float:
-    with short_run(replace(config, seconds=TRIAL_S)) as played:
+def _throughput(config: RunConfig, trial_s: float) -> float:
+    """Frames/s of each camera."""
+    with short_run(replace(config, seconds=trial_s)) as played:
         session = played.session()
         decided = stamp_columns(session.observations).stages["t_decided_ns"]
         if len(decided) < 2:
             raise UserError("bench latency: no two frames got through the loop; look at the messages above")
-        return float((len(decided) - 1) / (decided[-1] - decided[0]) * NS_PER_S)
+        of_all = float((len(decided) - 1) / (decided[-1] - decided[0]) * NS_PER_S)
+        return of_all / len(config.cameras)
 
 
-def _trial(config: RunConfig, rate_hz: float, budget_ms: float) -> RateTrial:
-    with short_run(replace(config, seconds=TRIAL_S)) as played:
+def _trial(config: RunConfig, rate_hz: float, budget_ms: float, trial_s: float) -> RateTrial:
+    with short_run(replace(config, seconds=trial_s)) as played:
         session = played.session()
         stamps = stamp_columns(session.observations)
         if not len(stamps.t_arrival_ns):

@@ -1,0 +1,3 @@
+from bench.scale.program import main
+
+raise SystemExit(main())
