@@ -69,7 +69,9 @@ def test_the_animal_is_drawn_where_truth_says(view: int) -> None:
     options = replace(PLAIN, view=view)
     scene, picture = SolidScene(SEED, options), make_picture(SEED, "camera", options)
     image = np.empty((options.height, options.width, 1), np.uint8)
-    undisturbed, ears, backs, floor = Reactions(scene.timing), [], [], []
+    ears: list[float] = []
+    backs: list[float] = []
+    undisturbed, floor = Reactions(scene.timing), []
     for t_ns in range(0, 12 * NS_PER_S, NS_PER_S // 2):
         picture.draw(0, t_ns, undisturbed, image)
         (xy,), (visible,) = picture.truth(t_ns, undisturbed)
