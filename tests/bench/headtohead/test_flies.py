@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.several_package import TWO, animals_frame, make_several_package
 
 from bench.headtohead import fly_scores, fly_table
 from bench.headtohead.flies import FULL_SHARE, VALIDATIONS, our_settings, steps_in, their_settings
@@ -29,9 +30,12 @@ from bench.headtohead.fly_scores import (
     crossings,
     frames_of_identities,
     pose_figures,
+    surest,
     touching,
 )
+from bench.headtohead.our_chain import our_chain, time_ours, track_ours
 from bench.headtohead.tracks import NO_IDENTITY, Tracks, read_tracks, tracks_of, write_tracks
+from rt_pose.clock import HostClock
 from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
 from train.data.labels import read_labels
@@ -91,6 +95,22 @@ def test_both_networks_see_frames_at_the_same_scale() -> None:
     assert ours["network"]["width"] == 1024 * theirs["data_config"]["preprocessing"]["scale"]
     assert ours["optimiser"]["backbone_factor"] == 1.0
     assert our_settings(own_weights=True)["optimiser"]["backbone_factor"] < 1.0
+
+
+def test_our_chain_keeps_identities_and_is_timed(tmp_path: Path) -> None:
+    make_several_package(tmp_path)
+    images = [animals_frame(TWO + step) for step in range(6)]
+    truth = FlyTruth(0, TWO + np.arange(6.0)[:, None, None, None], ["k0", "k1"], images, 25.0)
+    chain = our_chain(tmp_path, truth.rate_hz, 1)
+    found = track_ours(chain, truth)
+    identity, xy = found.identity[-1], found.xy[-1]
+    assert sorted(identity[identity != NO_IDENTITY]) == [0, 1]
+    assert np.abs(surest(found).xy[-1][:, 0] - xy[:2, 0]).max() == 0.0
+    for row, last in enumerate(xy[:2]):
+        assert np.linalg.norm(truth.xy[-1] - last, axis=-1).max(axis=1).min() < 2.0
+        assert identity[row] == found.identity[-2, row]
+    tracker = chain.tracker((160, 128))
+    assert len(time_ours(chain, tracker, truth, HostClock(), range(-2, 3))) == 5
 
 
 def test_steps_fill_the_time() -> None:
