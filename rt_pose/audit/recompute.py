@@ -287,7 +287,7 @@ class DecisionReplay:
             *(tracker, seen.camera, pose.stamps, seen.t_judged_ns, self._armed),
             confidence=confidence_of(pose, track),
         )
-        if (monitor := self.drift.get(seen.camera)) is not None and isinstance(tracker, CausalFilter):
+        if (monitor := self.drift.get(seen.camera)) is not None:
             monitor.step(pose, track, tracker)
         return RecomputedFrame(
             track,

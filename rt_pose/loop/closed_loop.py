@@ -41,7 +41,6 @@ from rt_pose.loop.publish import Publisher
 from rt_pose.loop.silence import SilenceMonitor
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import ControlRecord, EdgeRecord, End, Sink
-from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropWindow
 from rt_pose.types import Frame, StageStamps, confidence_of
 
@@ -309,7 +308,7 @@ class ClosedLoop:
             if item is taken:
                 del self._in_hand[i]
                 break
-        if one.path.drift is not None and isinstance(one.path.tracker, CausalFilter):
+        if one.path.drift is not None:
             one.path.drift.step(one.pose, one.track, one.path.tracker)
 
     # ------------------------------------------------------------ between frames
