@@ -102,7 +102,7 @@ def calibrate(config: CalibrateConfig) -> Package:
     spec = dataclasses.replace(old, gate_chi2=GATE_CHI2, calibrated=True, bias_px2=[], subspaces=[])
     spec, seen = _with_parameters(spec, recordings, keypoints)
     spec.subspaces = _prior(recordings, keypoints, views)
-    drift = _drift(recordings, spec, package.manifest.individuals)
+    drift = _drift(recordings, spec, sum(min(info.frames, config.frames) / info.rate_hz for info in infos))
     notes: dict[str, Any] = {
         "recordings": [info.path.name for info in infos],
         "frames": int(sum(min(info.frames, config.frames) for info in infos)),
@@ -225,15 +225,14 @@ def _prior(recordings: Sequence[Recorded], keypoints: list[str], views: list[lis
     return spaces
 
 
-def _drift(recordings: Sequence[Recorded], spec: TrackingSpec, individuals: int) -> DriftSpec | None:
-    """Fit the drift detector, and say what it will tell."""
-    if individuals > 1:
-        _LOG.info("drift: told of one animal only; a run with several will not tell it")
-        return None
+def _drift(recordings: Sequence[Recorded], spec: TrackingSpec, seconds: float) -> DriftSpec | None:
+    """Fit the drift detector to so many seconds of recordings, and say what it will tell."""
     found = fit_drift(recordings, spec)
     if found is None:
         _LOG.info("drift: the recordings are too short to say what is usual; a run will not tell it")
         return None
+    # Animals of one recording are recordings of their own to the fit, and not to the reader.
+    found = dataclasses.replace(found, calibration_s=seconds)
     for name, limits in found.limits.items():
         seconds = limits.threshold / REALLY_OFF
         _LOG.info(

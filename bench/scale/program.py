@@ -169,12 +169,8 @@ def _replay_table(rows: list[dict[str, Any]]) -> Table:
             ("all", "", "") if kind is None else ("in space" if kind[0] else "plane", *kind[1:])
         )
         sums = [
-<<<<<<< HEAD
-            f"{sum(row[key] for row in of):,}" for key in ("observations", "tracks", "events", "commands")
-=======
             f"{sum(row[key] for row in of):,}"
             for key in ("observations", "tracks", "tracks_in_space", "events", "commands")
->>>>>>> w-rig
         ]
         same = sum(row["conclusion"] == "identical" for row in of)
         exact = sum(row["bit_for_bit"] for row in of)
@@ -183,11 +179,7 @@ def _replay_table(rows: list[dict[str, Any]]) -> Table:
         "Random sessions, replayed",
         [
             *("decisions", "animals", "cameras", "sessions", "identical", "bit for bit"),
-<<<<<<< HEAD
-            *("observations", "tracks", "events", "commands"),
-=======
             *("observations", "tracks", "tracks in space", "events", "commands"),
->>>>>>> w-rig
         ],
         cells,
     )

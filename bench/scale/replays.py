@@ -79,10 +79,7 @@ def measure_replays(
             "ended_well": run.result.ok,
             "observations": found.observations,
             "tracks": found.tracks,
-<<<<<<< HEAD
-=======
             "tracks_in_space": found.tracks_in_space,
->>>>>>> w-rig
             "events": found.events,
             "commands": found.commands,
             "conclusion": found.conclusion,

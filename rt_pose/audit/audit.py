@@ -12,6 +12,7 @@ from typing import Any
 from rt_pose.audit import from_video, hindsight, replay, what_if, what_if_format
 from rt_pose.audit.other_truth import read_truth
 from rt_pose.audit.recompute import ReplaySetup
+from rt_pose.audit.slot_truth import smoothed_slots
 from rt_pose.audit.truth import Smoother, TruthSeries, known_truth, smoothed_truth
 from rt_pose.errors import ExitCode, UserError
 from rt_pose.extras import require
@@ -82,8 +83,6 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
     _check_wanted(wanted)
     conclude_killed(path)
     session = Session.read(path)
-    if wanted.smooth is not None or wanted.reference or wanted.from_video:
-        _check_single(session, wanted)
     other = read_truth(session, wanted.truth) if wanted.truth else []
     changed = what_if.what_if(session, wanted.settings) if wanted.settings else None
     result = replay.replay_session(session)
@@ -109,23 +108,6 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
     except UserError as error:  # an archive may be read-only: the answer stands
         _LOG.info(f"not kept: {error}")
     return AuditResult(identical, scores, exit_code)
-
-
-def _check_single(session: Session, wanted: Audit) -> None:
-    """Refuse what knows one animal alone, for a session of several."""
-    count = ReplaySetup.of(session).config.individual_count
-    if count == 1:
-        return
-    asked = {
-        "--hindsight": wanted.smooth is not None,
-        "--reference": wanted.reference,
-        "--from-video": wanted.from_video,
-    }
-    if options := [option for option, is_asked in asked.items() if is_asked]:
-        raise UserError(
-            f"session {session.path}: {count} individuals were tracked, and {' and '.join(options)} "
-            "follow one animal; replay itself and --set know them all"
-        )
 
 
 def _check_wanted(wanted: Audit) -> None:
@@ -182,5 +164,10 @@ def score_hindsight(
         One for each truth.
     """
     setup = ReplaySetup.of(session)
-    truths = [smoothed_truth(session, setup.tracking_of, smooth), known_truth(session), other or []]
+    smoothed = (
+        smoothed_truth(session, setup.tracking_of, smooth)
+        if setup.config.individual_count == 1
+        else smoothed_slots(session, setup, smooth)
+    )
+    truths = [smoothed, known_truth(session), other or []]
     return [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]

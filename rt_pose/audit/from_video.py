@@ -5,29 +5,32 @@ judging times; frames that were superseded or lost stay left out. The film is co
 move a little even with the same network: how far they moved is reported beside the events that differ. An
 observed frame that was not filmed keeps its logged pose, and is counted; a network with context comes to the
 next frame without having seen it.
+
+Of several animals the detections have no order: each is compared with the one that lies where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from rt_pose.audit.matching import match_individuals
 from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.audit.what_if import Comparison, compare
-from rt_pose.config.build import build
-from rt_pose.config.schema import EngineConfig, RunConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.console import track
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.estimator import Estimator
-from rt_pose.package import Package, read_package
+from rt_pose.loop.camera_path import pose_of
+from rt_pose.package import Package, read_package, take_rows
 from rt_pose.records import ArrayData, Observation
 from rt_pose.session.paths import places_of
-from rt_pose.session.read import Session, SessionInfo
+from rt_pose.session.read import Session
 from rt_pose.session.video_file import read_times, read_video
 from rt_pose.types import FloatArray
 
@@ -78,7 +81,7 @@ def from_video(session: Session, model: str | None = None) -> tuple[Comparison, 
         )
     package, notes = _package(session, model)
     setup = ReplaySetup.of(session)
-    estimator = _estimator(session.info, package, notes)
+    estimator = _estimator(session, setup, package, notes)
     found: dict[int, Observation] = {}
     for camera in session.info.cameras:
         observations = [o for o in session.observations if o.camera == camera]
@@ -150,17 +153,20 @@ def _own_package(session: Session) -> Package:
     )
 
 
-def _estimator(info: SessionInfo, package: Package, notes: list[str]) -> Estimator:
+def _estimator(session: Session, setup: ReplaySetup, package: Package, notes: list[str]) -> Estimator:
     """The chain as it ran: the very backend, precision and preprocessing that were chosen then."""
-    asked = build(RunConfig, info.config, "session").engine
-    ran: dict[str, Any] = {key: info.engine.get(key) for key in ("backend", "precision", "preprocess")}
+    asked, engine = setup.config.engine, session.info.engine
+    ran: dict[str, Any] = {key: engine.get(key) for key in ("backend", "precision", "preprocess")}
     config = msgspec.convert(
         {**msgspec.to_builtins(asked), **{k: v for k, v in ran.items() if v}}, EngineConfig
     )
+    # As many detections as the loop took of a frame; 0 for a package of one animal.
+    several = setup.config.individual_count > 1 and session.observations
+    detections = session.observations[0].xy.shape[0] if several else 0
     try:
-        choice = choose_engine(package, config)
+        choice = choose_engine(package, config, detections)
     except UserError as error:
-        choice = choose_engine(package, EngineConfig())
+        choice = choose_engine(package, EngineConfig(), detections)
         notes.append(f"not the session's engine: {error}")
         notes.append(f"instead: {choice}")
     return choice.estimator
@@ -186,14 +192,14 @@ def _predict_again(
         seen = wanted[row]
         stamps = seen.stamps
         context.advance_to(stamps.index, stamps.t_scene_ns, stamps.epoch, seen.window)
-        keypoints = estimator.estimate(image, seen.window, context, info.offset_xy)
+        pose = pose_of(camera, stamps, estimator.estimate(image, seen.window, context, info.offset_xy))
         yield (
             seen.seq,
             msgspec.structs.replace(
                 seen,
-                xy=ArrayData.of(keypoints.xy),
-                cov=ArrayData.of(keypoints.cov),
-                confidence=ArrayData.of(keypoints.confidence),
+                xy=ArrayData.of(pose.xy),
+                cov=ArrayData.of(pose.cov),
+                confidence=ArrayData.of(pose.confidence),
             ),
         )
 
@@ -204,14 +210,10 @@ def _compare_poses(session: Session, found: dict[int, Observation], min_confiden
     moved = VideoReplay(frames=len(pairs), not_filmed=len(session.observations) - len(pairs))
     if not pairs:
         return moved
-    stack: Callable[[Iterable[FloatArray]], FloatArray] = lambda arrays: np.stack(list(arrays))  # noqa: E731
-    before, after = (stack(pair[i].xy.array() for pair in pairs) for i in (0, 1))
-    confident = [stack(pair[i].confidence.array() for pair in pairs) >= min_confidence for i in (0, 1)]
-    moved.only_once = int((confident[0] ^ confident[1]).sum())
-    apart = np.where(
-        confident[0] & confident[1], np.linalg.norm(after - before, axis=-1), np.nan
-    )  # (F, N, K)
+    apart = np.stack([_distances(before, after, min_confidence) for before, after in pairs])  # (F, D, K)
     finite = apart[np.isfinite(apart)]
+    confident = sum(int((seen.confidence.array() >= min_confidence).sum()) for pair in pairs for seen in pair)
+    moved.only_once = confident - 2 * len(finite)
     if finite.size:
         moved.median_px, moved.p99_px = (float(v) for v in np.percentile(finite, [50, 99]))
         moved.largest_px = float(finite.max())
@@ -220,3 +222,13 @@ def _compare_poses(session: Session, found: dict[int, Observation], min_confiden
         name = session.info.package.keypoints[int(k)]
         moved.largest_at = f"{seen.camera}, frame {seen.stamps.index}, {name}"
     return moved
+
+
+def _distances(before: Observation, after: Observation, min_confidence: float) -> FloatArray:
+    """(D, K) px that each keypoint moved; NaN where it was not confident both times."""
+    at, xy, confidence = before.xy.array(), after.xy.array(), after.confidence.array()
+    if len(at) > 1:
+        rows = match_individuals(xy, at, np.asarray(np.isfinite(at).all(axis=-1)))
+        xy, confidence = take_rows(xy, rows, np.nan), take_rows(confidence, rows, 0.0)
+    both = (before.confidence.array() >= min_confidence) & (confidence >= min_confidence)
+    return np.where(both, np.linalg.norm(xy - at, axis=-1), np.nan)

@@ -9,7 +9,8 @@ alarm. Whether an event fired, was withheld or suppressed does not matter to tha
 an event suppressed because a keypoint was lost is no detection. Times are resolved to a frame of the truth.
 
 Several cameras are judged together where the run judged them together, for a rule of any of them or of all:
-then there is one truth of the rig, in the rig's time, and all events of the rule belong to it.
+then there is one truth of the rig, in the rig's time, and all events of the rule belong to it. So are several
+animals, for a rule of any of them.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from numpy.typing import NDArray
 from rt_pose.audit.aimed_shots import AimedShots, aimed_shots, format_aimed_shots
 from rt_pose.audit.aimed_shots import as_json as aimed_shots_as_json
 from rt_pose.audit.recompute import ReplaySetup
-from rt_pose.audit.rig_truth import CameraTruth, RigTimes, combine
+from rt_pose.audit.rig_truth import CameraTruth, RigTimes, camera_truth, combine
 from rt_pose.audit.truth import TruthSeries
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.check import EVERY_CAMERA
 from rt_pose.decisions.rule import Rule, make_rules
+from rt_pose.decisions.rule_state import individual_groups
 from rt_pose.delivery import deliveries, format_counts
 from rt_pose.loop.latency import summary
 from rt_pose.rules.semantics import ONE_RIG
@@ -39,6 +41,7 @@ from rt_pose.types import FloatArray
 
 TOLERANCE_MS = 100.0
 LOST = "lost"
+ANY = -1
 
 
 @dataclass(slots=True)
@@ -76,6 +79,7 @@ class Curve:
     rule: str
     camera: str
     individual: int
+    """Its number; `ANY` where any of several will do."""
     t_ns: NDArray[np.int64]
     value: FloatArray
     """(F,) the rule's first quantity."""
@@ -117,7 +121,7 @@ class Score:
 
     @property
     def seconds(self) -> float:
-        """Scene time over which it was judged, s; cameras that were judged together count once."""
+        """Scene time over which it was judged, s; what was judged together counts once, each animal once."""
         return sum(float(curve.t_ns[-1] - curve.t_ns[0]) for curve in self.curves) / NS_PER_S
 
     @property
@@ -398,9 +402,11 @@ def _camera_curves(
     for series in truth:
         if rule.camera not in (*EVERY_CAMERA, series.camera):
             continue
-        for who in range(series.xy.shape[1]):
-            found = events.get((rule.name, series.camera, series.epoch, who), [])
-            yield _curve(rule, _camera_truth(rule, series, who), who, found, tolerance_ms)
+        for group in individual_groups(rule, series.xy.shape[1]):
+            found = [
+                e for who in group for e in events.get((rule.name, series.camera, series.epoch, who), [])
+            ]
+            yield _curve(rule, camera_truth(rule, series, group), group, found, tolerance_ms)
 
 
 def _rig_curves(
@@ -408,36 +414,21 @@ def _rig_curves(
 ) -> Iterator[Curve]:
     """Curves of a rule that the cameras are judged for together."""
     placed = [(series, times.of_truth(series)) for series in truth]
-    for who in range(truth[0].xy.shape[1] if truth else 0):
+    for group in individual_groups(rule, truth[0].xy.shape[1]) if truth else ():
         of_cameras = [
-            dataclasses.replace(_camera_truth(rule, series, who), t_ns=t_ns)
+            dataclasses.replace(camera_truth(rule, series, group), t_ns=t_ns)
             for series, t_ns in placed
             if t_ns is not None
         ]
         if of_cameras:
-            found = events.get((rule.name, "", 0, who), [])
-            yield _curve(rule, combine(rule, of_cameras), who, found, tolerance_ms)
+            found = [e for who in group for e in events.get((rule.name, "", 0, who), [])]
+            yield _curve(rule, combine(rule, of_cameras), group, found, tolerance_ms)
 
 
-def _camera_truth(rule: Rule, series: TruthSeries, who: int) -> CameraTruth:
-    """Judge a rule's condition over the truth of one camera."""
-    evaluator = rule.condition.evaluator(who, rule.geometries.get(series.camera))
-    confident = np.ones(series.xy.shape[1:3])
-    holds, lost = np.zeros(len(series.t_ns), bool), np.zeros(len(series.t_ns), bool)
-    value = np.full(len(series.t_ns), np.nan)
-    for f, track in enumerate(series.tracks()):
-        lost[f] = rule.condition.is_lost(track.lost, who)
-        if lost[f]:
-            continue
-        if evaluator.has_memory:
-            evaluator.observe(track, confident)
-        evaluator.set_track(track, confident)
-        holds[f], value[f] = evaluator.holds(), evaluator.value()
-    return CameraTruth(series.camera, series.t_ns, holds, lost, value)
-
-
-def _curve(rule: Rule, true: CameraTruth, who: int, events: list[Scored], tolerance_ms: float) -> Curve:
-    tolerance_ns = round(tolerance_ms * NS_PER_MS)
+def _curve(
+    rule: Rule, true: CameraTruth, group: list[int], events: list[Scored], tolerance_ms: float
+) -> Curve:
+    tolerance_ns, who = round(tolerance_ms * NS_PER_MS), group[0] if len(group) == 1 else ANY
     found = episodes(true.t_ns, true.holds, rule.hold_ns, tolerance_ns)
     missed = match(found, events, tolerance_ns)
     return Curve(rule.name, true.camera, who, true.t_ns, true.value, found, missed, events, true.line)

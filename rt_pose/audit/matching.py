@@ -19,7 +19,7 @@ def match_individuals(found: FloatArray, truth: FloatArray, visible: NDArray[np.
     found
         (D, K, 2) px; NaN where nothing was found.
     truth
-        (N, K, 2) px.
+        (N, K, 2) px; NaN where it is not known.
     visible
         (N, K) which keypoints are compared.
 
@@ -32,8 +32,7 @@ def match_individuals(found: FloatArray, truth: FloatArray, visible: NDArray[np.
     compared = visible[:, None] & np.isfinite(apart)
     count = compared.sum(axis=-1)
     mean = np.where(compared, apart, 0.0).sum(axis=-1) / np.maximum(count, 1)
-    size = np.hypot(*np.moveaxis(np.ptp(truth, axis=1), -1, 0))
-    near = (count > 0) & (mean <= REACH * size[:, None])
+    near = (count > 0) & (mean <= REACH * _sizes(truth)[:, None])
     rows, taken = np.full(len(truth), -1), set[int]()
     for place in np.argsort(mean, axis=None, kind="stable").tolist():
         n, d = divmod(place, len(found))
@@ -41,3 +40,12 @@ def match_individuals(found: FloatArray, truth: FloatArray, visible: NDArray[np.
             rows[n] = d
             taken.add(d)
     return rows
+
+
+def _sizes(truth: FloatArray) -> FloatArray:
+    """(N,) diagonals of the boxes around the known keypoints, px; 0 without any."""
+    known = np.asarray(np.isfinite(truth).all(axis=-1, keepdims=True))
+    high = np.where(known, truth, -np.inf).max(axis=1)
+    low = np.where(known, truth, np.inf).min(axis=1)
+    sides = np.where(known.any(axis=1), high - low, 0.0)
+    return np.asarray(np.hypot(sides[:, 0], sides[:, 1]))

@@ -32,9 +32,15 @@ def read_truth(session: Session, given: Sequence[str]) -> list[TruthSeries]:
     Raises
     ------
     UserError
-        Where a file cannot be read, has no frame of its camera, or lacks a keypoint that a rule needs.
+        Where a file cannot be read, has no frame of its camera, or lacks a keypoint that a rule needs; or
+        where the session tracked several individuals, of which no file says which slot held which.
     """
     setup, found = ReplaySetup.of(session), list[TruthSeries]()
+    if (count := setup.config.individual_count) > 1:
+        raise UserError(
+            f"--truth {given[0]}: {count} individuals were tracked, and no file says which slot held which "
+            "animal; leave it out: --hindsight itself knows them all"
+        )
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms, semantics=setup.semantics)
     needed = {setup.keypoints[k] for rule in rules for k in rule.keypoints}
     for camera, path in _by_camera(session, given).items():

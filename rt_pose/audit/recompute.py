@@ -353,7 +353,7 @@ class DecisionReplay:
             *(tracker, seen.camera, pose.stamps, seen.t_judged_ns, self._armed),
             confidence=confidence_of(pose, track),
         )
-        if (monitor := self.drift.get(seen.camera)) is not None and isinstance(tracker, CausalFilter):
+        if (monitor := self.drift.get(seen.camera)) is not None:
             monitor.step(pose, track, tracker)
         self._poses[seen.camera] = seen.seq, pose
         return RecomputedFrame(track, [event for event, _ in decided], _commands(decided))

@@ -1,7 +1,8 @@
 """`rt-pose replay SESSION --reference`: every track of a session computed again, by an independent filter.
 
 Replay proves that this program decides the same again; this proves that its tracks are those of a Kalman
-filter: see `reference_filter.py`.
+filter: see `reference_filter.py`. Of several individuals it takes from this program which detection is whose,
+and reports where the log says otherwise.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from rt_pose.audit.recompute import ReplaySetup, logged_pose
-from rt_pose.audit.reference_filter import LIBRARY, ReferenceFilter
+from rt_pose.audit.reference_filter import LIBRARY, ReferenceTracker
 from rt_pose.audit.replay import before_gap, usable_inputs
 from rt_pose.console import track
 from rt_pose.records import Observation, TrackRecord
+from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.session.read import Session
 
 TOLERANCE_PX = 1e-6
@@ -27,7 +29,7 @@ class Difference:
 
     camera: str
     n: int = 0
-    """Positions compared: one for each frame and keypoint that has been seen."""
+    """Positions compared: one for each frame and keypoint, of each individual, that has been seen."""
     position_px: float = 0.0
     """The largest difference of a coordinate."""
     deviation_px: float = 0.0
@@ -37,7 +39,7 @@ class Difference:
     where: str = ""
     """Frame and keypoint of the largest difference of position."""
     contradictions: int = 0
-    """Keypoints that are seen, or lost, in only one of the two."""
+    """Keypoints that are seen, or lost, in only one of the two; slots that took another detection."""
 
     @property
     def agrees(self) -> bool:
@@ -86,36 +88,47 @@ def compare(session: Session) -> Comparison:
         Where there is nothing to replay.
     """
     setup = ReplaySetup.of(session)
-    filters = {name: ReferenceFilter(setup.tracking_of(name), len(setup.keypoints)) for name in setup.cameras}
+    trackers = {
+        name: ReferenceTracker(setup.tracking_of(name), setup.tracker_of(name)) for name in setup.cameras
+    }
+    names = _names(setup)
     found = {name: Difference(name) for name in setup.cameras}
     logged = {record.seq: record for record in session.tracks}
     usable = before_gap(list(usable_inputs(session)))
     inputs = [item for item in usable if isinstance(item, Observation)]
     for seen in track(inputs, LIBRARY):
-        filters[seen.camera].step(logged_pose(seen))
+        trackers[seen.camera].step(logged_pose(seen))
         record = logged.get(seen.seq)
         if record is not None:  # replay itself reports one that is missing
-            _add(found[seen.camera], record, filters[seen.camera], setup.keypoints)
+            _add(found[seen.camera], record, trackers[seen.camera], names)
     return Comparison(list(found.values()))
 
 
-def _add(found: Difference, record: TrackRecord, reference: ReferenceFilter, keypoints: list[str]) -> None:
+def _names(setup: ReplaySetup) -> list[str]:
+    """Names of the N * K keypoints; of several individuals each with its individual's before it."""
+    if setup.config.individual_count == 1:
+        return setup.keypoints
+    return [f"{who}.{name}" for who in individual_names(setup.config.individuals) for name in setup.keypoints]
+
+
+def _add(found: Difference, record: TrackRecord, reference: ReferenceTracker, names: list[str]) -> None:
     mean, cov, lost = reference.state()
-    xy, velocity = record.xy.array()[0], record.velocity.array()[0]
-    seen = np.isfinite(mean[:, 0])
-    found.contradictions += int(np.count_nonzero(seen != np.isfinite(xy).all(axis=-1)))
-    found.contradictions += sum(a != b for a, b in zip(lost, record.lost, strict=True))
-    both = seen & np.isfinite(xy).all(axis=-1)
+    xy, velocity = record.xy.array(), record.velocity.array()
+    seen, logged = np.isfinite(mean[..., 0]), np.isfinite(xy).all(axis=-1)  # (N, K)
+    found.contradictions += int(np.count_nonzero(seen != logged))
+    found.contradictions += sum(a != b for a, b in zip(lost.ravel().tolist(), record.lost, strict=True))
+    found.contradictions += sum(a != b for a, b in zip(reference.detections(), record.detection, strict=True))
+    both = seen & logged
     if not both.any():
         return
     found.n += int(both.sum())
-    apart = np.where(both, np.abs(xy - mean[:, :2]).max(axis=-1), -1.0)
+    apart = np.where(both, np.abs(xy - mean[..., :2]).max(axis=-1), -1.0).ravel()
     worst = int(apart.argmax())
     if apart[worst] > found.position_px:
         found.position_px = float(apart[worst])
-        found.where = f"frame {record.index}, {keypoints[worst]}"
-    found.velocity_px_s = max(found.velocity_px_s, float(np.abs(velocity - mean[:, 2:])[both].max()))
-    deviations = [np.sqrt(np.diagonal(c, axis1=-2, axis2=-1)[both, :2]) for c in (record.cov.array()[0], cov)]
+        found.where = f"frame {record.index}, {names[worst]}"
+    found.velocity_px_s = max(found.velocity_px_s, float(np.abs(velocity - mean[..., 2:])[both].max()))
+    deviations = [np.sqrt(np.diagonal(c, axis1=-2, axis2=-1)[both][:, :2]) for c in (record.cov.array(), cov)]
     found.deviation_px = max(found.deviation_px, float(np.abs(deviations[0] - deviations[1]).max()))
 
 
@@ -140,7 +153,9 @@ def format_reference(found: Comparison) -> list[str]:
             f"{camera.deviation_px:.2g} px, velocity {camera.velocity_px_s:.2g} px/s, n {camera.n}"
         )
         if camera.contradictions:
-            lines.append(f"camera '{camera.camera}': {camera.contradictions} seen or lost by one alone")
+            lines.append(
+                f"camera '{camera.camera}': {camera.contradictions} seen, lost or taken by one alone"
+            )
     verdict = "within" if found.agrees else "NOT within"
     largest = f"largest difference of a position {found.position_px:.2g} px, n {found.n}"
     return [*lines, f"{largest}: {verdict} {TOLERANCE_PX:g} px"]

@@ -8,10 +8,12 @@ prior and the detection of a clock that stepped back are the causal filter's own
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
 from filterpy.kalman import KalmanFilter
+from numpy.typing import NDArray
 from scipy.linalg import expm
 from scipy.optimize import brentq
 
@@ -19,6 +21,7 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking.causal_filter import SHARED_NOISE
 from rt_pose.tracking.clock_step import ClockStepDetector
+from rt_pose.tracking.individuals import IndividualTracker, Tracker
 from rt_pose.tracking.kalman import MOST_PX, MOST_PX2
 from rt_pose.tracking.pose_prior import PosePrior
 from rt_pose.types import FloatArray, Pose
@@ -318,6 +321,77 @@ class ReferenceFilter:
                 R[k] = R[k] + SHARED_NOISE * keypoint.cov[:2, :2]
                 factor[k] = 1.0
         return broken
+
+
+class ReferenceTracker:
+    """Tracks the individuals of one camera: a `ReferenceFilter` for each slot.
+
+    Which detection is whose is the program's own answer, which replay compares with the log; what the tracks
+    become by it is computed a second time.
+    """
+
+    def __init__(self, spec: TrackingSpec, slots: Tracker) -> None:
+        """Begin with empty slots.
+
+        Parameters
+        ----------
+        spec
+            Parameters of the filter.
+        slots
+            A tracker that has seen nothing yet; of several individuals it is asked who is in which slot.
+        """
+        individuals, keypoints = slots.shape
+        self._filters = [ReferenceFilter(spec, keypoints) for _ in range(individuals)]
+        self._slots = slots if isinstance(slots, IndividualTracker) else None
+
+    def step(self, pose: Pose) -> None:
+        """Update the tracks with a pose.
+
+        Parameters
+        ----------
+        pose
+            The newest pose, D detections in any order; of one individual D is 1.
+        """
+        if self._slots is None:
+            self._filters[0].step(pose)
+            return
+        self._slots.step(pose)
+        self._rearrange(*self._slots.rearranged)
+        found = self._slots.by_slot
+        for n, reference in enumerate(self._filters):
+            own = slice(n, n + 1)
+            reference.step(
+                replace(found, xy=found.xy[own], cov=found.cov[own], confidence=found.confidence[own])
+            )
+
+    def state(self) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+        """Get the tracks as they are published.
+
+        Returns
+        -------
+        tuple[FloatArray, FloatArray, NDArray]
+            Means (N, K, 4) and covariances (N, K, 4, 4) of [x, y, vx, vy], and which keypoints are lost
+            (N, K); NaN for keypoints that were never seen, and in a slot that is empty.
+        """
+        of_slots = [reference.state() for reference in self._filters]
+        mean, cov = (np.stack([own[i] for own in of_slots]) for i in (0, 1))
+        lost = np.array([own[2] for own in of_slots])
+        if self._slots is not None:
+            empty = ~self._slots.newest.alive
+            mean[empty], cov[empty], lost[empty] = np.nan, np.nan, True
+        return mean, cov, lost
+
+    def detections(self) -> list[int]:
+        """Get the row of the newest pose that each slot took, -1 for none; of one individual nothing."""
+        return [] if self._slots is None else [int(row) for row in self._slots.newest.detection]
+
+    def _rearrange(self, order: NDArray[np.int64], kept: NDArray[np.bool_]) -> None:
+        """Move the tracks of individuals to other slots; see `CausalFilter.rearrange`."""
+        before = [reference.keypoints for reference in self._filters]
+        for reference, source, goes_on in zip(self._filters, order.tolist(), kept.tolist(), strict=True):
+            reference.keypoints = before[source]
+            for keypoint in reference.keypoints:
+                keypoint.known &= goes_on
 
 
 def _usable(z: FloatArray, R: FloatArray) -> bool:

@@ -1,4 +1,4 @@
-"""What several cameras truly showed of a rule, put together as the run puts together what they see.
+"""What the cameras truly showed of a rule, put together as the run puts together what they see.
 
 The truth of each camera is placed on the rig's time, by the observations of that camera, and then goes
 through the states by which the run itself decides whether `any` or `all` of the cameras show the condition.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rt_pose.audit.truth import TruthSeries
 from rt_pose.decisions.rig_time import RigTime
 from rt_pose.decisions.rule import Rule
-from rt_pose.decisions.rule_state import CameraView, RuleState
+from rt_pose.decisions.rule_state import CameraView, RuleState, other_individuals
 from rt_pose.session.read import Session
 from rt_pose.types import FloatArray
 
@@ -33,6 +33,49 @@ class CameraTruth:
     """(F,) the rule's first quantity; NaN where it is lost."""
     line: NDArray[np.int64] | None = None
     """(F,) number of the camera of each value, where several are put together."""
+
+
+def camera_truth(rule: Rule, series: TruthSeries, group: list[int]) -> CameraTruth:
+    """Judge a rule's condition over the truth of one camera.
+
+    Parameters
+    ----------
+    rule
+        The rule.
+    series
+        The truth.
+    group
+        The individuals of whom any will do.
+
+    Returns
+    -------
+    CameraTruth
+        It holds where it does for one of them, and is lost where it is for all. Its value is that of one for
+        whom it holds.
+    """
+    frames, count = series.xy.shape[:2]
+    geometry, pair = rule.geometries.get(series.camera), rule.condition.pair
+    evaluators = [
+        (who, rule.condition.evaluator(who, geometry, other))
+        for who in group
+        for other in (other_individuals(who, count) if pair else (0,))
+    ]
+    confident = np.ones(series.xy.shape[1:3])
+    holds, lost, value = np.zeros(frames, bool), np.ones(frames, bool), np.full(frames, np.nan)
+    for f, track in enumerate(series.tracks()):
+        for who, evaluator in evaluators:
+            about = {who, *rule.condition.named, *({evaluator.other} if pair else ())}
+            if series.cuts is not None and series.cuts[f, list(about)].any():
+                evaluator.reset()  # what it keeps is of another animal
+            if rule.condition.is_lost(track.lost, who, evaluator.other):
+                continue
+            if evaluator.has_memory:
+                evaluator.observe(track, confident)
+            evaluator.set_track(track, confident)
+            on = evaluator.holds()
+            if lost[f] or (on and not holds[f]):
+                holds[f], lost[f], value[f] = on, False, evaluator.value()
+    return CameraTruth(series.camera, series.t_ns, holds, lost, value)
 
 
 class RigTimes:

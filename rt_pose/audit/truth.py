@@ -52,6 +52,8 @@ class TruthSeries:
     """(F, N, K, 2) px/s."""
     cov: FloatArray | None = None
     """(F, N, K, 4, 4) of [x, y, vx, vy]; None for a truth that is certain."""
+    cuts: NDArray[np.bool_] | None = None
+    """(F, N) from where on a row is of another animal than before; None where all rows stay what they are."""
 
     def tracks(self) -> Iterator[Track]:
         """Iterate over the truth as tracks, which rules can judge.

@@ -245,7 +245,7 @@ def _processors(config: RunConfig) -> Iterator[Problem]:
 
 
 def _individuals(config: RunConfig) -> Iterator[Problem]:
-    """How many animals there are, their names, and what a run of several cannot do."""
+    """How many animals there are, and their names."""
     names, count = config.individuals, config.individual_count
     if not 1 <= count <= MOST_INDIVIDUALS:
         yield ("individuals",), f"expected 1 to {MOST_INDIVIDUALS} animals, got {count}"
@@ -259,16 +259,3 @@ def _individuals(config: RunConfig) -> Iterator[Problem]:
         if processor.individual >= max(count, 1):
             expected = "0" if count == 1 else f"0 to {count - 1}"
             yield ("processors", name, "individual"), f"expected {expected}, got {processor.individual}"
-    if count == 1:
-        return
-    for name, camera in config.cameras.items():
-        if camera.crop is not None:
-            yield (
-                ("cameras", name, "crop"),
-                f"the window follows one animal; with {count} the network sees the whole frame: leave it out",
-            )
-    if config.drift != "off":
-        yield (
-            ("drift",),
-            f"poses are compared with recordings of one animal; expected off with {count} individuals",
-        )

@@ -21,7 +21,8 @@ Preprocessing = Literal["auto", "dali", "compiled", "torch"]
 
 @dataclass
 class CropConfig:
-    """A window that follows the animal on a large frame; the network sees it in place of the whole frame."""
+    """A window that follows the animal on a large frame; the network sees it in place of the whole frame. Of
+    several animals it holds all, and while one of them is not seen the network sees the whole frame."""
 
     width: int
     """Width of the window, px of the frame."""
@@ -30,7 +31,8 @@ class CropConfig:
     margin_px: float = 16.0
     """Space kept around the predicted keypoints, besides three standard deviations of the prediction."""
     min_seen: float = 0.5
-    """Share of the keypoints that must have been seen just before; otherwise the whole frame is looked at."""
+    """Share of an animal's keypoints that must have been seen just before; otherwise the whole frame is
+    looked at."""
     seen_within_ms: float = 50.0
     """How long ago (scene time) a keypoint may have been seen to count for `min_seen`."""
 

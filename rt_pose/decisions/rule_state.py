@@ -216,7 +216,7 @@ class RuleStates:
         for rule in rules:
             if rule.camera not in (*EVERY_CAMERA, camera):
                 continue
-            groups = _groups(rule, individuals)
+            groups = individual_groups(rule, individuals)
             states += [
                 self._state(rule, camera, str(i), group, individuals) for i, group in enumerate(groups)
             ]
@@ -240,19 +240,45 @@ class RuleStates:
                     None if release is None else release.evaluator(who, geometry, other),
                 )
                 for who in individuals
-                for other in (_others(who, count) if rule.pair else (0,))
+                for other in (other_individuals(who, count) if rule.pair else (0,))
             ]
         )
         return state
 
 
-def _others(who: int, count: int) -> list[int]:
-    """All individuals but one."""
+def other_individuals(who: int, count: int) -> list[int]:
+    """List all individuals but one.
+
+    Parameters
+    ----------
+    who
+        That one.
+    count
+        How many there are in all.
+
+    Returns
+    -------
+    list[int]
+        Their numbers.
+    """
     return [other for other in range(count) if other != who]
 
 
-def _groups(rule: Rule, individuals: int) -> list[list[int]]:
-    """The individuals that a rule is judged for: together, each alone, or one of them."""
+def individual_groups(rule: Rule, individuals: int) -> list[list[int]]:
+    """List the individuals that a rule is judged for: together, each alone, or one of them.
+
+    Parameters
+    ----------
+    rule
+        The rule.
+    individuals
+        How many are tracked.
+
+    Returns
+    -------
+    list[list[int]]
+        A list for each time that the rule is judged; it holds where it holds for any in the list.
+    """
     if rule.individual == "any" or (rule.individual == "each" and rule.yoke_times_ns is not None):
         # The other session's times are those of the rule, not of each.
         return [list(range(individuals))]

@@ -42,7 +42,6 @@ from rt_pose.loop.publish import Publisher
 from rt_pose.loop.silence import SilenceMonitor
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import ControlRecord, EdgeRecord, End, Sink
-from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropWindow
 from rt_pose.types import Frame, StageStamps, confidence_of
 
@@ -315,7 +314,7 @@ class ClosedLoop:
         self.last_frames[name] = LastFrame(name, taken.slot, taken.generation, frame.stamps, frame.offset_xy)
         self._latest.release(taken)
         self._in_hand = [item for item in self._in_hand if item is not taken]
-        if one.path.drift is not None and isinstance(one.path.tracker, CausalFilter):
+        if one.path.drift is not None:
             one.path.drift.step(one.pose, one.track, one.path.tracker)
 
     # ------------------------------------------------------------ between frames

@@ -75,7 +75,7 @@ def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath]) -> None:
     for path in paths.values():
         pose = pose_of(path.info.name, _STAMPS, found)
         precompile(path.tracker, pose)
-        if path.drift is not None and isinstance(path.tracker, CausalFilter):
+        if path.drift is not None:
             precompile_drift(path.drift, path.tracker, pose)
     for path, blank in zip(paths.values(), blanks, strict=True):
         path.context.reset()

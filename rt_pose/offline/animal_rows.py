@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rt_pose.inference.decode import Keypoints
-from rt_pose.package import UNMATCHED, match_rows, take_rows
+from rt_pose.package import UNMATCHED, match_rows, mean_gaps, take_rows
 from rt_pose.types import FloatArray
 
 
@@ -41,10 +41,7 @@ class AnimalRows:
         Keypoints[FloatArray]
             Keypoints (N, K); NaN, the confidence too, where there is none.
         """
-        gaps = np.linalg.norm(self._last[:, None] - found.xy[None], axis=-1)  # (N, D, K)
-        known = np.isfinite(gaps)
-        total, count = np.where(known, gaps, 0.0).sum(axis=-1), known.sum(axis=-1)
-        rows = match_rows(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+        rows = match_rows(mean_gaps(self._last, found.xy))
         there = np.flatnonzero(np.isfinite(found.xy).all(axis=-1).any(axis=-1))
         new = [animal for animal in there if animal not in rows]
         # Those without a past take rows of nobody first, then of those that are not seen now.

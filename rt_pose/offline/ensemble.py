@@ -179,12 +179,32 @@ def write_smoothed(path: Path, ensemble: Ensemble, smoothed: SmoothedEnsemble) -
     smoothed
         The smoother's result for them.
     """
+    frames, columns = smoothed_rows(ensemble, smoothed)
+    write_predictions(path, ensemble.keypoints, frames, SMOOTHED_FIELDS, columns)
+
+
+def smoothed_rows(ensemble: Ensemble, smoothed: SmoothedEnsemble) -> tuple[list[str], FloatArray]:
+    """Make the rows of a smoothed ensemble's file.
+
+    Parameters
+    ----------
+    ensemble
+        The combined predictions.
+    smoothed
+        The smoother's result for them.
+
+    Returns
+    -------
+    frames : list of str
+        The first column: the F frames that a member has.
+    columns : FloatArray
+        SMOOTHED_FIELDS of each keypoint (F, K, 9); NaN for one that was never seen.
+    """
     parts = (smoothed.xy, ensemble.likelihood[..., None], ensemble.median, ensemble.var, smoothed.var)
-    columns = np.concatenate(parts, axis=-1)  # (F, K, 9)
+    columns = np.concatenate(parts, axis=-1)
     columns[:, ensemble.never_seen] = np.nan
     rows = np.setdiff1d(np.arange(len(columns)), ensemble.between)
-    frames = [ensemble.frames[row] for row in rows]
-    write_predictions(path, ensemble.keypoints, frames, SMOOTHED_FIELDS, columns[rows])
+    return [ensemble.frames[row] for row in rows], columns[rows]
 
 
 def observations(ensemble: Ensemble) -> tuple[FloatArray, FloatArray]:

@@ -15,7 +15,7 @@ from rt_pose.offline.sleap_poses import is_analysis_table, read_analysis_table, 
 def read_pose_file(
     path: Path, camera: str = "", *, scored: bool = True, several: bool = False
 ) -> Predictions:
-    """Read the poses of one animal, or of several in a table.
+    """Read the poses of one animal, or of several.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def read_pose_file(
     scored
         Whether a table without likelihoods, such as one of labels, is refused; otherwise they are 1.
     several
-        Whether a table of DeepLabCut may be of several animals.
+        Whether a table of DeepLabCut, or a file of SLEAP, may be of several animals.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def read_pose_file(
     if suffix == ".nwb":
         return read_nwb_poses(path, camera)
     if suffix == ".slp":
-        return read_slp(path)
+        return read_slp(path, several)
     if is_analysis_table(path):
-        return read_analysis_table(path)
+        return read_analysis_table(path, several)
     return read_predictions(path, scored=scored, several=several)

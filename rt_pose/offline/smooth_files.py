@@ -16,12 +16,13 @@ from rt_pose.offline.ensemble import (
     bound_notes,
     combine,
     smooth_single,
+    smoothed_rows,
     write_smoothed,
 )
 from rt_pose.offline.latents import smooth_multiview, smooth_pupil
 from rt_pose.offline.one_view import check_one_view
 from rt_pose.offline.pose_files import read_pose_file
-from rt_pose.offline.prediction_files import Predictions
+from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, Predictions, write_table
 from rt_pose.offline.smooth_alone import smooth_alone
 
 
@@ -51,7 +52,9 @@ def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[st
         Where the files do not belong together, or a name is not known; before anything is written.
     """
     check_output(out, files, overwrite=True)
-    members = [read_pose_file(file) for file in files]
+    members = [read_pose_file(file, several=True) for file in files]
+    if crowded := [member for member in members if member.individuals]:
+        return _smooth_animals(crowded[0], out, alone=len(files) == 1 and mode == "single" and not parts)
     different, notes = _different(members)
     if len(different) == 1:
         members = different
@@ -75,6 +78,36 @@ def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[st
         f"strength of movement (px^2/frame^3): {strengths}",
         *bound_notes(smoothed),
     ]
+
+
+def _smooth_animals(table: Predictions, out: Path, *, alone: bool) -> list[str]:
+    """Smooth each animal of a table by itself, from the first to the last frame that has it."""
+    if not alone:
+        raise UserError(
+            f"smoothing: {table.source} holds {len(table.individuals)} animals; expected it by itself and "
+            "without `--parts` or another `--mode`: rows of several networks are in no common order"
+        )
+    values = np.full((*table.likelihood.shape, len(SMOOTHED_FIELDS)), np.nan)  # (F, N, K, 9)
+    row_of = {frame: row for row, frame in enumerate(table.frames)}
+    lines = [
+        f"{len(table.individuals)} animals, {len(table.frames)} frames, {len(table.keypoints)} keypoints, "
+        "each animal by itself; where the file exchanges two, it is as wrong"
+    ]
+    for n, name in enumerate(table.individuals):
+        seen = np.flatnonzero(np.isfinite(table.xy[:, n]).all(axis=-1).any(axis=-1))
+        if not len(seen):
+            lines.append(f"{name}: never seen, so left blank")
+            continue
+        own = slice(int(seen[0]), int(seen[-1]) + 1)
+        frames, poses = table.frames[own], (table.xy[own, n], table.likelihood[own, n])
+        ensemble = combine(align([Predictions(table.keypoints, frames, *poses, f"{table.source}, {name}")]))
+        smoothed, notes = smooth_alone(ensemble)
+        cells, columns = smoothed_rows(ensemble, smoothed)
+        values[[row_of[cell] for cell in cells], n] = columns
+        lines += [f"{name}: {note}" for note in [*notes, *bound_notes(smoothed)]]
+    rows = zip(table.frames, values, strict=True)
+    write_table(out, table.keypoints, SMOOTHED_FIELDS, rows, individuals=table.individuals)
+    return lines
 
 
 def _different(members: list[Predictions]) -> tuple[list[Predictions], list[str]]:

@@ -6,7 +6,7 @@ pickle anywhere. Reading checks every hash; the engine must reproduce the golden
 frame.
 """
 
-from rt_pose.package.animals import UNMATCHED, match_rows, ordered_like, take_rows
+from rt_pose.package.animals import UNMATCHED, match_rows, mean_gaps, ordered_like, take_rows
 from rt_pose.package.frame_size import FAR_SIZE, check_frame_size, trained_sizes, unlike_trained
 from rt_pose.package.golden import (
     GOLDEN_CONFIDENCE,
@@ -79,6 +79,7 @@ __all__ = [
     "golden_check",
     "manifest_sha256",
     "match_rows",
+    "mean_gaps",
     "ordered_like",
     "precision_report",
     "read_manifest",

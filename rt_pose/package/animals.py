@@ -60,6 +60,26 @@ def take_rows(values: FloatArray, rows: NDArray[np.intp], blank: float) -> Float
     return taken
 
 
+def mean_gaps(rows: FloatArray, columns: FloatArray) -> FloatArray:
+    """Compute how far animals of one prediction lie from those of another of the same frame.
+
+    Parameters
+    ----------
+    rows, columns
+        Positions (R, K, 2) and (C, K, 2), px; NaN where a keypoint was not found.
+
+    Returns
+    -------
+    FloatArray
+        (R, C) mean distances of the keypoints that both have, px; NaN for a pair without any.
+    """
+    gaps = np.linalg.norm(rows[:, None] - columns[None], axis=-1)  # (R, C, K)
+    known = np.isfinite(gaps)
+    total, count = np.where(known, gaps, 0.0).sum(axis=-1), known.sum(axis=-1)
+    means: FloatArray = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return means
+
+
 def ordered_like(xy: FloatArray, reference: FloatArray) -> FloatArray:
     """Bring the animals of a prediction into the order of another prediction of the same frames.
 
@@ -79,9 +99,5 @@ def ordered_like(xy: FloatArray, reference: FloatArray) -> FloatArray:
         return xy
     ordered = []
     for own, wanted in zip(xy, reference, strict=True):
-        gaps = np.linalg.norm(wanted[:, None] - own[None], axis=-1)  # (R, D, K)
-        known = np.isfinite(gaps)
-        total, count = np.where(known, gaps, 0.0).sum(axis=-1), known.sum(axis=-1)
-        apart = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        ordered.append(take_rows(own, match_rows(apart), np.nan))
+        ordered.append(take_rows(own, match_rows(mean_gaps(wanted, own)), np.nan))
     return np.stack(ordered)

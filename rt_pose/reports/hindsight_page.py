@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from rt_pose.audit.hindsight import Curve, Hindsight, Score, as_json
+from rt_pose.audit.hindsight import ANY, Curve, Hindsight, Score, as_json
 from rt_pose.clock import NS_PER_S
 from rt_pose.files import write_atomic
 from rt_pose.loop.latency import summary
@@ -134,5 +134,6 @@ def _panels(curve: Curve) -> list[Markup]:
             if begin <= at <= end:
                 title = f"{event.verdict} at {at:.3f} s: {event.outcome} {event.reason}"
                 plot.down(at, COLOURS[event.verdict], title, dashed=event.outcome != "fired")
-        panels.append(plot.render(f"{curve.rule}, camera {curve.camera}, individual {curve.individual}"))
+        who = "any individual" if curve.individual == ANY else f"individual {curve.individual}"
+        panels.append(plot.render(f"{curve.rule}, camera {curve.camera}, {who}"))
     return panels

@@ -4,6 +4,9 @@ A window of fixed size keeps the animal at one scale. It is centred on where the
 at the frame's exposure, and it is used only while they were really seen just before: a prediction alone is
 never followed away from the animal. Otherwise, and where animal and margin do not fit in, the
 network looks at the whole frame, which is how it finds the animal at the start and again when lost.
+
+Of several animals the window holds all, and is used only while every one of them was seen just before: what
+is missing may be anywhere.
 """
 
 from __future__ import annotations
@@ -37,9 +40,9 @@ class CropCounts:
 
     followed: int = 0
     start: int = 0
-    """Nothing had been seen yet."""
+    """An animal had not been seen yet."""
     lost: int = 0
-    """Too few keypoints had been seen just before."""
+    """Too few of an animal's keypoints had been seen just before."""
     outgrown: int = 0
     """The keypoints with their margin did not fit into the window."""
 
@@ -84,10 +87,10 @@ class CropFollower:
     def _choose_window(
         self, ahead: Track, offset_xy: tuple[int, int]
     ) -> tuple[WindowReason, CropWindow | None]:
-        seen = ahead.seen_ms_ago <= self.config.seen_within_ms  # NaN of what never was
-        if np.isnan(ahead.seen_ms_ago).all():
+        seen = ahead.seen_ms_ago <= self.config.seen_within_ms  # (N, K), NaN of what never was
+        if np.isnan(ahead.seen_ms_ago).all(axis=1).any():
             return "start", None
-        if seen.sum() < self.config.min_seen * seen.size:
+        if (seen.sum(axis=1) < self.config.min_seen * seen.shape[1]).any():
             return "lost", None
         xy = ahead.xy[seen] - offset_xy  # from the sensor to the frame
         margin = self.config.margin_px + SIGMAS * np.sqrt(

@@ -16,13 +16,18 @@ calibration recordings themselves, by resampling long pieces of them as they are
 `rt_pose.offline.drift_fit`), for one false alarm in 20 hours of sessions that are like these recordings. What
 the animal never did in them is not covered by that rate: it is what the alarm is for.
 
+Of several animals each that is there gives the three statistics of a frame, with those keypoints that it was
+seen in, and a block's mean is over all of them. The calibration's limits are of one animal at a time; a mean
+over several varies no more than that, so that the rate of false alarms is at most the same.
+
 Nothing here changes a track or a decision. The state is a function of poses and stamps alone, so that a
 replay comes to the same alarms.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +37,7 @@ from rt_pose.package import DriftSpec, Subspace
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.drift_compiled import add_deviations, frame_statistics
 from rt_pose.tracking.drift_statistics import STATISTICS
+from rt_pose.tracking.individuals import IndividualTracker, Tracker
 from rt_pose.types import FloatArray, Pose, Track
 
 MOST_LEVEL = 1.5
@@ -78,18 +84,43 @@ class FrameStatistics:
         FloatArray
             (3,) in the order of `STATISTICS`, NaN where there is no value; valid until the next call.
         """
-        frame_statistics(
+        return self._compute(
             pose.xy.reshape(-1, 2),
             pose.confidence.ravel(),
             track.xy.reshape(-1, 2),
             *causal_filter.measurement(),
-            self._chosen,
-            self._mean,
-            self._basis,
-            self._offset,
-            self._work,
-            self._out,
         )
+
+    def of_slot(self, slot: int, track: Track, tracker: IndividualTracker) -> FloatArray:
+        """Compute the statistics of one of several animals in a frame.
+
+        Parameters
+        ----------
+        slot
+            Its number.
+        track
+            What the tracker made of the frame.
+        tracker
+            The tracker, just after that frame.
+
+        Returns
+        -------
+        FloatArray
+            As of `of`; of an animal that was not seen the confidence is 0.
+        """
+        keypoints, by_slot = tracker.shape[1], tracker.by_slot
+        own = slice(slot * keypoints, (slot + 1) * keypoints)
+        # As contiguous as those of one animal: compiled code is then compiled once.
+        compared = (np.ascontiguousarray(values[..., own]) for values in tracker.measurement())
+        return self._compute(by_slot.xy[slot], by_slot.confidence[slot], track.xy[slot], *compared)
+
+    def _compute(
+        self, xy: FloatArray, confidence: FloatArray, track_xy: FloatArray, *compared: Any
+    ) -> FloatArray:
+        frame_statistics(
+            xy, confidence, track_xy, *compared, self._chosen, self._mean, self._basis, self._offset,
+            self._work, self._out,
+        )  # fmt: skip
         return self._out
 
 
@@ -177,7 +208,7 @@ class DriftMonitor:
         self._elapsed_ns = 0
         self._newest = _Newest(level=tuple((one.name, 0.0) for one in self._sums))
 
-    def step(self, pose: Pose, track: Track, causal_filter: CausalFilter) -> None:
+    def step(self, pose: Pose, track: Track, tracker: Tracker) -> None:
         """Take in a frame.
 
         Parameters
@@ -186,10 +217,11 @@ class DriftMonitor:
             What the network saw.
         track
             What the filter made of it.
-        causal_filter
-            The filter, just after this pose; a pose that it ignored is passed over.
+        tracker
+            The filter, or the tracker of several animals, just after this pose; a pose that it ignored is
+            passed over.
         """
-        if not causal_filter.observed:
+        if not tracker.observed:
             return
         t_ns, block = pose.stamps.t_scene_ns, self._block
         if block.start_ns is None or pose.stamps.epoch != block.epoch or t_ns < block.newest_ns:
@@ -200,8 +232,8 @@ class DriftMonitor:
             if t_ns - block.start_ns >= self._block_ns:
                 self._end_block()
                 block.begin(t_ns, pose.stamps.epoch)
-        values = self._statistics.of(pose, track, causal_filter)
-        add_deviations(values, self._mean, self._spread, block.sums, block.counts)
+        for values in self._values(pose, track, tracker):
+            add_deviations(values, self._mean, self._spread, block.sums, block.counts)
 
     def stats(self) -> dict[str, Any]:
         """Report the state as of the newest block, for the `stats` topic.
@@ -231,6 +263,14 @@ class DriftMonitor:
             "episodes": [asdict(episode) for episode in self.episodes],
         }
 
+    def _values(self, pose: Pose, track: Track, tracker: Tracker) -> Iterator[FloatArray]:
+        """The statistics of each animal that is there."""
+        if isinstance(tracker, CausalFilter):
+            yield self._statistics.of(pose, track, tracker)
+            return
+        for slot in np.flatnonzero(tracker.newest.alive).tolist():
+            yield self._statistics.of_slot(slot, track, tracker)
+
     def _end_block(self) -> None:
         block = self._block
         for one in self._sums:
@@ -259,17 +299,18 @@ class DriftMonitor:
             self.episodes[-1].end_s = now_s
 
 
-def precompile(like: DriftMonitor, causal_filter: CausalFilter, pose: Pose) -> None:
+def precompile(like: DriftMonitor, tracker: Tracker, pose: Pose) -> None:
     """Take a pose through a spare detector, so that all its steps are compiled.
 
     Parameters
     ----------
     like
         The detector that will run; it does not change.
-    causal_filter
-        Its filter; it does not change.
+    tracker
+        What tracks its camera; it does not change.
     pose
-        A pose with arrays of the shapes and types that will come.
+        A pose with arrays of the types that will come, of one row or more.
     """
-    spare = CausalFilter(causal_filter.spec, *causal_filter.shape)
-    DriftMonitor(like.spec, like.offset_xy).step(pose, spare.step(pose), spare)
+    spare = CausalFilter(tracker.spec, 1, tracker.shape[1])
+    first = replace(pose, xy=pose.xy[:1], cov=pose.cov[:1], confidence=pose.confidence[:1])
+    DriftMonitor(like.spec, like.offset_xy).step(first, spare.step(first), spare)

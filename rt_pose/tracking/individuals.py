@@ -26,7 +26,7 @@ from rt_pose.errors import UserError
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking import causal_filter, slot_identity
 from rt_pose.tracking.causal_filter import CausalFilter
-from rt_pose.tracking.hypotheses import Indices, make_state
+from rt_pose.tracking.hypotheses import Indices, Mask, make_state
 from rt_pose.tracking.identities import Identities, IndividualOptions
 from rt_pose.types import FloatArray, FrameStamps, Individuals, Pose, Track
 
@@ -107,9 +107,37 @@ class IndividualTracker:
         return self._filter.inflation
 
     @property
+    def observed(self) -> bool:
+        """As of `CausalFilter`."""
+        return self._filter.observed
+
+    def measurement(self) -> tuple[Mask, Mask, FloatArray, FloatArray, FloatArray]:
+        """Get what the newest frame was compared with; M = N * K keypoints, slot after slot.
+
+        Returns
+        -------
+        tuple[Mask, Mask, FloatArray, FloatArray, FloatArray]
+            As of `CausalFilter.measurement`.
+        """
+        return self._filter.measurement()
+
+    @property
     def newest(self) -> Individuals:
         """What is known of the individuals after the newest frame."""
         return self._newest
+
+    @property
+    def by_slot(self) -> Pose:
+        """The newest frame's detections in the order of the slots, (N, K); NaN where a slot was not seen.
+
+        A slot that is not alive yet has one as well. Valid until the next frame.
+        """
+        return self._in_slots
+
+    @property
+    def rearranged(self) -> tuple[Indices, Mask]:
+        """(N,) where each slot's track was before the newest frame, and whether that track goes on."""
+        return self._identities.order, self._identities.kept
 
     def counts(self) -> dict[str, int]:
         """Report what the tracker has met.

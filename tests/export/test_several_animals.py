@@ -11,10 +11,12 @@ import pytest
 from support import recorded_session as recorded
 
 from rt_pose.cli.main import main
+from rt_pose.errors import UserError
 from rt_pose.export.film import animal_colour, draw
 from rt_pose.export.nwb_check import differing_parts
 from rt_pose.export.poses import Poses, recording_of_session, spread
 from rt_pose.offline.nwb_poses import read_nwb_poses
+from rt_pose.offline.pose_files import read_pose_file
 from rt_pose.session.read import Session
 
 EMPTY = list(recorded.BO_EMPTY)
@@ -82,6 +84,12 @@ def test_sleap_gets_a_track_each(session: Session, poses: Poses, tmp_path: Path)
         for n, name in enumerate(recorded.INDIVIDUALS):
             same(by_name[name].numpy(), poses.xy[30, n])
         assert by_name["bo"].tracking_score == pytest.approx(0.8)
+    for path in (slp, table):
+        found = read_pose_file(path, several=True)
+        assert found.individuals == recorded.INDIVIDUALS
+        same(found.xy, poses.xy)
+        with pytest.raises(UserError, match="frames hold more than one animal"):
+            read_pose_file(path)
 
 
 def test_netcdf_and_parquet_keep_who_is_who(session: Session, poses: Poses, tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ import pytest
 from rt_pose.cli.main import main
 from rt_pose.errors import UserError
 from rt_pose.offline.ensemble import bound_notes, ensemble_of, smooth_single
-from rt_pose.offline.prediction_files import FIELDS, Predictions, read_predictions, write_predictions
+from rt_pose.offline.prediction_files import (
+    FIELDS,
+    Predictions,
+    read_predictions,
+    write_predictions,
+    write_table,
+)
 from rt_pose.offline.smooth_files import smooth_files
 from rt_pose.types import FloatArray
 
@@ -125,3 +131,29 @@ def test_one_networks_file_is_improved_or_it_says_that_it_cannot(
     assert after[:, 0].mean() < 0.7 * before[:, 0].mean()
     assert after[[30, 60], 0].max() < 10.0
     assert after[:, 1].max() < 1e-4
+
+
+def test_each_animal_of_a_table_is_smoothed_by_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(5)
+    truth = np.stack([circling(80, 2), circling(80, 2)[::-1] + 300.0], axis=1)  # (F, N, K, 2)
+    seen = truth + random.normal(0, 2, truth.shape)
+    seen[:10, 1] = seen[40:44, 1] = np.nan  # the second one comes later, and hides for a while
+    values = np.concatenate([seen, np.where(np.isnan(seen[..., :1]), np.nan, 0.9)], axis=-1)
+    file, out = tmp_path / "two.csv", tmp_path / "out.csv"
+    frames = [str(i) for i in range(80)]
+    write_table(file, ["a", "b"], FIELDS, zip(frames, values, strict=True), individuals=["ada", "bo"])
+    assert main(["smooth", str(file), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "2 animals, 80 frames, 2 keypoints, each animal by itself" in said
+    assert "bo: one network" in said
+    found = read_predictions(out, several=True)
+    assert (found.individuals, found.frames) == (["ada", "bo"], frames)
+    assert np.isnan(found.xy[:10, 1]).all()
+    assert np.isfinite(found.xy[10:, 1]).all()
+    before, after = (np.linalg.norm(xy - truth, axis=-1) for xy in (seen, found.xy))
+    assert (np.nanmean(after, axis=(0, 2)) < 0.7 * np.nanmean(before, axis=(0, 2))).all()
+    for more in (["--mode", "multiview", "--parts", "a=b"], [str(write(tmp_path / "one.csv", truth[:, 0]))]):
+        assert main(["smooth", str(file), *more, "--out", str(tmp_path / "no.csv")]) == 2
+        assert "two.csv holds 2 animals; expected it by itself" in capsys.readouterr().err

@@ -10,9 +10,10 @@ from support.live_run import ScriptedObserver, config, run
 from support.several_package import WIDTH, make_animals_video, make_several_package
 from support.tiny_package import make_tiny_package
 
+from rt_pose.audit.from_video import from_video
 from rt_pose.audit.replay import replay_session
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
-from rt_pose.config.schema import CameraConfig, OutputConfig, RunConfig
+from rt_pose.config.schema import CameraConfig, OutputConfig, RecordConfig, RunConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.opening import _several
 from rt_pose.package import Package
@@ -35,8 +36,11 @@ def animals() -> np.ndarray:
     return middles[:, :, None] + np.array([[ARM, 0.0], [-ARM, 0.0]])
 
 
-def test_two_animals_from_pixels_to_events(package: Package, tmp_path: Path) -> None:
-    video = make_animals_video(tmp_path / "two.avi", animals())
+@pytest.fixture(scope="module")
+def session(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """A filmed session of two animals, through the real program."""
+    folder = tmp_path_factory.mktemp("run")
+    video = make_animals_video(folder / "two.avi", animals())
     pulse = ActionConfig("stimulus", "5 ms")
     rules = [
         RuleConfig("right", "inside(each.k0, right)", pulse),
@@ -53,11 +57,14 @@ def test_two_animals_from_pixels_to_events(package: Package, tmp_path: Path) -> 
         rules=rules,
         frames="every",
         seconds=None,
+        record=RecordConfig(),
     )
-    watch = ScriptedObserver()
-    run(wanted, tmp_path / "session", watch)
-    (folder,) = {path.parent for path in (tmp_path / "session").rglob("session.json")}
-    session = Session.read(folder)
+    run(wanted, folder / "session", ScriptedObserver())
+    (written,) = {path.parent for path in (folder / "session").rglob("session.json")}
+    return Session.read(written)
+
+
+def test_two_animals_from_pixels_to_events(session: Session) -> None:
     assert {one.xy.shape[0] for one in session.observations} == {4}
     newest = session.tracks[-1]
     assert newest.alive == [True, True]
@@ -74,6 +81,21 @@ def test_two_animals_from_pixels_to_events(package: Package, tmp_path: Path) -> 
     assert result.identical, result.differences
     assert session.end is not None
     assert session.end.counts["tracks"]["top"]["births"] == 2
+
+
+def test_the_film_of_two_animals_gives_nearly_the_same_poses_and_events(session: Session) -> None:
+    comparison, moved = from_video(session)
+    assert not moved.notes
+    assert moved.frames + moved.not_filmed == len(session.observations)
+    assert moved.frames > FRAMES // 2
+    assert moved.largest_px is not None
+    assert 0.0 < moved.largest_px < 1.0, "each animal is compared with itself"
+    assert moved.only_once == 0
+    before, after = (
+        sorted((trial.event.rule, trial.event.individual) for trial in trials)
+        for trials in (comparison.before, comparison.after)
+    )
+    assert before == after
 
 
 def test_a_model_of_another_number_of_animals_is_refused(package: Package, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,23 @@ def test_on_a_part_of_the_sensor_the_window_is_in_the_frames_own_pixels() -> Non
 def test_a_window_larger_than_the_frame_is_refused() -> None:
     with pytest.raises(UserError, match=r"cameras.top.crop: a window of 400x300 px does not fit .* 320x240"):
         CropFollower(CONFIG, (320, 240), "cameras.top.crop")
+
+
+def test_of_several_animals_the_window_holds_all_or_there_is_none() -> None:
+    follower = CropFollower(CONFIG, FRAME)
+
+    def both(second: list[list[float]], seen_ms: list[float]) -> Track:
+        one, other = ahead([[500.0, 400.0], [520.0, 420.0]]), ahead(second, seen_ms)
+        joined = {
+            name: np.concatenate([getattr(one, name), getattr(other, name)])
+            for name in ("xy", "velocity", "cov", "seen_ms_ago", "lost")
+        }
+        return replace(one, **joined)
+
+    near = [[600.0, 480.0], [590.0, 470.0]]
+    assert follower.window(both(near, [0.0, 0.0])) == CropWindow(350, 290, 400, 300)
+    assert follower.window(both(near, [np.nan, np.nan])) is None, "a slot is empty: it may be anywhere"
+    assert follower.window(both(near, [90.0, 90.0])) is None, "one of the two is hidden"
+    assert follower.window(both([[1200.0, 480.0], [1190.0, 470.0]], [0.0, 0.0])) is None
+    counts = follower.counts
+    assert (counts.followed, counts.start, counts.lost, counts.outgrown) == (1, 1, 1, 1)

@@ -16,6 +16,7 @@ from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.drift import MOST_EPISODES, DriftMonitor, FrameStatistics
 from rt_pose.tracking.drift_compiled import LEAST_PX2
 from rt_pose.tracking.drift_statistics import format_statistics
+from rt_pose.tracking.individuals import IndividualTracker
 from rt_pose.types import FloatArray, FrameStamps, Pose
 
 RATE_HZ, KEYPOINTS = 20.0, 6
@@ -168,3 +169,28 @@ def test_statistics_are_named_in_a_sentence() -> None:
     assert format_statistics(["pose"]) == "pose-PCA error"
     assert format_statistics(["pose", "confidence", "later"]) == "pose-PCA error, confidence and later"
     assert format_statistics([]) == ""
+
+
+def of_two(confidence: tuple[float, float], seconds: int = 6) -> DriftMonitor:
+    """Two animals at rest, seen in turning order with these confidences."""
+    random = np.random.default_rng(0)
+    tracker = IndividualTracker(replace(TRACKING, min_confidence=0.05), 2, KEYPOINTS, (640, 480))
+    body = np.linspace(40, 140, KEYPOINTS)[:, None] + [0.0, 20.0]
+    places, sure = np.stack([body, body + np.array([300.0, 200.0])]), np.array(confidence)[:, None]
+    monitor = DriftMonitor(ODDS)
+    for i in range(round(seconds * RATE_HZ)):
+        t_ns = round(i / RATE_HZ * NS_PER_S)
+        order = [i % 2, 1 - i % 2]
+        xy = (places + random.normal(0, 0.3, places.shape))[order]
+        cov = np.tile(np.eye(2), (2, KEYPOINTS, 1, 1))
+        pose = Pose("top", FrameStamps(i, t_ns, t_ns, t_ns), xy, cov, (sure * np.ones(KEYPOINTS))[order])
+        monitor.step(pose, tracker.step(pose), tracker)
+    assert tracker.newest.alive.all()
+    return monitor
+
+
+def test_of_several_animals_the_mean_over_all_of_them_is_compared() -> None:
+    assert of_two((0.9, 0.1)).summary()["alarms"] == 0, "one that is seen badly is not drift"
+    found = of_two((0.1, 0.1)).summary()
+    assert (found["alarms"], found["alarm"], found["compared_s"]) == (1, ["confidence"], 5.0)
+    assert found["level"]["confidence"] == pytest.approx(min(1.5, 5 * (np.log(9) - 1) / 3), abs=0.01)

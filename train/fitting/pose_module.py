@@ -18,6 +18,7 @@ from train.config import TrainConfig
 from train.data.batches import Batch, ValidationBatch
 from train.data.clips import ClipBatch, redo_affine, undo_affine
 from train.data.steps import StepBatch
+from train.fitting.clip_animals import ClipAnimals
 from train.fitting.mixed_precision import autocast, full_precision
 from train.fitting.validation_animals import ValidationAnimals, to_frame_px
 from train.losses.centre_offsets import several_inputs
@@ -58,6 +59,7 @@ class PoseModule(lightning.LightningModule):
         self.spec = spec
         self.decode_spec = decode_spec(spec, individuals)
         self._animals = ValidationAnimals(self.decode_spec, individuals) if individuals > 1 else None
+        self._clip_animals = ClipAnimals(self.decode_spec, individuals) if individuals > 1 else None
         self.found: FloatArray | None = None
         """(F, K, 2), or (F, N, K, 2), frame px: the keypoints of the last validation, frame by frame."""
         self._terms = terms
@@ -130,36 +132,42 @@ class PoseModule(lightning.LightningModule):
 
     def _on_clip(self, clip: ClipBatch) -> Tensor:
         """The losses on clips, weighted and annealed in; each is logged as it is, without its weight."""
-        inputs = self._predict_clip(clip)
-        self.log("train/diffuse", _diffuse(inputs, clip), batch_size=len(clip.images))
+        animals = self._predict_clip(clip)
+        diffuse = torch.stack([_diffuse(inputs, clip) for inputs in animals]).mean()
+        self.log("train/diffuse", diffuse, batch_size=len(clip.images))
         total = torch.zeros((), device=clip.images.device)
         for term in self._terms.clips:
             factor = term.factor(self.global_step)
             if factor > 0:
-                value = self._finite(term.name, term.loss(inputs))
+                mean = torch.stack([term.loss(inputs) for inputs in animals]).mean()
+                value = self._finite(term.name, mean)
                 self.log(f"train/{term.name}", value, batch_size=len(clip.images))
                 total = total + factor * term.weight * value
         return total
 
-    def _predict_clip(self, clip: ClipBatch) -> ClipInputs:
-        """The network's answer to a clip."""
+    def _predict_clip(self, clip: ClipBatch) -> list[ClipInputs]:
+        """The network's answer to a clip, for each animal in it."""
         images = torch.cat([clip.images, clip.second])
         context_policy = clip_context(len(clip.images), clip.again)
         logits = self.logits(images, context_policy)
+        if self._clip_animals is not None:
+            return self._clip_animals.split(logits, clip)
         with torch.no_grad():
             found = decode_torch(logits, self.decode_spec)
         xy = undo_affine(mean_position(logits, STRIDE), clip.from_input)
         confidence = found.confidence
         length = len(clip.images)  # after it there is a seam
-        return ClipInputs(
-            logits[:length],
-            (found.xy[:length] + 0.5) / STRIDE - 0.5,
-            xy[:length],
-            confidence[:length],
-            clip.again,
-            xy[length:] if clip.again else None,
-            confidence[length:] if clip.again else None,
-        )
+        return [
+            ClipInputs(
+                logits[:length],
+                (found.xy[:length] + 0.5) / STRIDE - 0.5,
+                xy[:length],
+                confidence[:length],
+                clip.again,
+                xy[length:] if clip.again else None,
+                confidence[length:] if clip.again else None,
+            )
+        ]
 
     def on_validation_start(self) -> None:
         """See `LightningModule.on_validation_start`. No checkpoint is made of weights that are not finite."""

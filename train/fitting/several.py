@@ -1,4 +1,4 @@
-"""What a training on several animals a frame needs of its configuration, and what it cannot do yet."""
+"""What a training on several animals a frame needs of its configuration."""
 
 from __future__ import annotations
 
@@ -41,12 +41,7 @@ def with_offsets(config: TrainConfig, frames: LabeledFrames) -> TrainConfig:
                 "holds more than one; leave it out"
             )
         return config
-    if on_clips := uses_clips(config):
-        raise UserError(
-            f"losses.{on_clips[0]}: it follows one animal through unlabeled video, and frames of these "
-            f"labels hold up to {frames.individuals}; leave out {', '.join(on_clips)} and `videos`"
-        )
-    if set(config.losses) == {OFFSETS}:
+    if set(config.losses) == {OFFSETS, *uses_clips(config)}:
         raise UserError(
             f"losses: {OFFSETS} says to which animal a keypoint belongs, and nothing where it is; add "
             "heatmap_kl, heatmap_js or heatmap_mse"

@@ -130,13 +130,14 @@ def prepare(
         if "eps" in LOSSES[name].settings:
             _check_sizes(name, train, videos)
     height, width = train.images[0].shape[:2]
-    derived = cache(lambda: motion_px(train.xy, [video.info for video in videos]))
+    labels = train.xy.reshape(-1, len(train.keypoints), 2)  # of several animals a row for each
+    derived = cache(lambda: motion_px(labels, [video.info for video in videos]))
 
     def context(name: str, settings: LossConfig) -> LossContext:
         return LossContext(
             name,
             settings,
-            train.xy,
+            labels,
             train.keypoints,
             config.views,
             (width / spec.width * STRIDE, height / spec.height * STRIDE),

@@ -147,7 +147,7 @@ def _maps_at(xy: list[list[float]]) -> torch.Tensor:
 def test_a_clips_keypoints_are_in_frame_pixels() -> None:
     module = _tracker(1)
     module.network = _Answer(_maps_at([[20.0, 20.0], [24.0, 20.0], [24.0, 26.0]]))  # type: ignore[assignment]
-    inputs = module._predict_clip(_clip())
+    (inputs,) = module._predict_clip(_clip())
     np.testing.assert_allclose(inputs.xy[:, 0], [[90, 40], [106, 40], [106, 58]], atol=0.3)
     np.testing.assert_allclose(inputs.peaks[:, 0, 0] * STRIDE + 1.5, [20, 24, 24], atol=0.1)
     moved = Temporal(torch.tensor([1.0]), 0.0)(inputs).item()
@@ -158,7 +158,7 @@ def test_no_loss_acts_across_the_seam_between_a_clip_and_its_second_draw() -> No
     module = _tracker(1)
     first, second = [[20.0, 20.0]] * 3, [[50.0, 36.0]] * 2
     module.network = _Answer(_maps_at(first + second))  # type: ignore[assignment]
-    inputs = module._predict_clip(_clip(again=[0, 2]))
+    (inputs,) = module._predict_clip(_clip(again=[0, 2]))
     assert inputs.xy.shape == (3, 1, 2)
     assert Temporal(torch.zeros(1), 0.0)(inputs).item() == pytest.approx(0, abs=1e-4)
     assert inputs.xy_again is not None
@@ -196,7 +196,8 @@ def test_the_losses_on_clips_reach_the_weights() -> None:
     module = _training(_tracker())
     clip = _clip()
     clip.images = _noise(3, 2)
-    module._predict_clip(clip).xy.sum().backward()
+    (inputs,) = module._predict_clip(clip)
+    inputs.xy.sum().backward()
     assert module.network.backbone.stem.conv.weight.grad.abs().sum() > 0  # type: ignore[union-attr,operator]
 
 

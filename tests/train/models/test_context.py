@@ -145,7 +145,7 @@ def test_the_losses_teach_the_context_and_a_seam_is_no_past() -> None:
     images = film(8)
     affine = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     clip = ClipBatch(images[:4], affine, [0, 1, 2, 3], images[:4].clone(), (64, 48), Path(), 0)
-    inputs = module._predict_clip(clip)
+    (inputs,) = module._predict_clip(clip)
     assert inputs.xy_again is not None
     torch.testing.assert_close(inputs.xy_again, inputs.xy, atol=1e-3, rtol=0)
     inputs.xy[2:].sum().backward()
