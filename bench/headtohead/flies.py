@@ -127,10 +127,9 @@ def train_theirs(
     if not all(tracks_file(folder, method).is_file() for method in METHODS):
         with their_program(folder, python, threads) as program:
             send_frames(program, truth)
-            for method in METHODS:
-                program.order({"do": "track", "method": method})
-                tracks = tracks_of(program.answer()["animals"], len(truth.keypoints))
-                write_tracks(tracks, tracks_file(folder, method))
+            program.order({"do": "track"})
+            for method, animals in program.answer()["animals"].items():
+                write_tracks(tracks_of(animals, len(truth.keypoints)), tracks_file(folder, method))
     return figures
 
 

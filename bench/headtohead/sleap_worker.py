@@ -9,7 +9,7 @@ all labels, is left out. Serving is its exported model in ONNX Runtime with the 
 its tracker frame by frame: orders are lines of JSON on standard input, answers lines of JSON.
 
     {"do": "frames", "shape": [F, H, W, 1]} and F*H*W bytes of gray   -> {"frames": F}
-    {"do": "track", "method": M}   all, a fresh tracker   -> {"animals": [F][D]{xy, score, identity}}
+    {"do": "track"}   all, fresh trackers   -> {"animals": {METHOD: [F][D]{xy, score, identity}}}
     {"do": "time", "n": N}     frames in turn, with the tracker         -> {"ns": [N]}
     {"do": "quit"}
 """
@@ -127,42 +127,42 @@ class LivePoses:
             folder, runtime="onnx", device="cpu", batch_size=1, max_instances=animals
         )
         self._animals = animals
-        self.start(METHODS[-1])
+        self.start()
 
-    def start(self, method: str) -> None:
-        """Begin with a tracker that has seen nothing.
-
-        Parameters
-        ----------
-        method
-            One of `METHODS`.
-        """
+    def start(self) -> None:
+        """Begin with trackers, one a method, that have seen nothing."""
         from sleap_nn.tracking.tracker import Tracker
 
-        self._tracker = Tracker.from_config(
-            window_size=WINDOW, candidates_method=method, max_tracks=self._animals
-        )
-        # It keeps its tracks in a dict that all trackers share.
-        self._tracker._track_objects = {}
+        # With a number of tracks it takes the second method, whichever is asked for.
+        limits = {METHODS[0]: None, METHODS[1]: self._animals}
+        self._trackers = {
+            method: Tracker.from_config(window_size=WINDOW, candidates_method=method, max_tracks=most)
+            for method, most in limits.items()
+        }
         self._index = 0
 
-    def step(self, frame: Any) -> list[Any]:
+    def step(self, frame: Any, methods: tuple[str, ...] = METHODS[1:]) -> dict[str, list[Any]]:
         """Find the animals of the next frame, with their identities.
 
         Parameters
         ----------
         frame
             (1, 1, H, W) uint8.
+        methods
+            Of `METHODS`.
 
         Returns
         -------
-        list of PredictedInstance
-            As its tracker gives them.
+        dict of str to list of PredictedInstance
+            By method, as its tracker gives them.
         """
-        found = self._predictor.layer.predict(frame).to_instances(self._predictor.skeleton)
-        tracked = self._tracker.track(found, self._index)
+        found, skeleton = self._predictor.layer.predict(frame), self._predictor.skeleton
+        tracked = {
+            method: list(self._trackers[method].track(found.to_instances(skeleton), self._index))
+            for method in methods
+        }
         self._index += 1
-        return list(tracked)
+        return tracked
 
 
 def described(animal: Any) -> dict[str, Any]:
@@ -211,8 +211,11 @@ def serve(folder: str, threads: int, animals: int) -> None:
             frames = [np.ascontiguousarray(frame.transpose(2, 0, 1))[None] for frame in data]
             shared.answer(frames=len(frames))
         elif order["do"] == "track":
-            live.start(order["method"])
-            shared.answer(animals=[[described(animal) for animal in live.step(frame)] for frame in frames])
+            live.start()
+            steps = [live.step(frame, METHODS) for frame in frames]
+            shared.answer(
+                animals={m: [[described(animal) for animal in step[m]] for step in steps] for m in METHODS}
+            )
         elif order["do"] == "time":
             elapsed = []
             for number in range(place, place + order["n"]):
