@@ -122,7 +122,6 @@ def _track_in_space(rig: Rig, keypoints: int) -> Track3D:
     return Track3D(0, xyz, np.full_like(xyz, 10.0), cov, np.zeros(keypoints), np.zeros(keypoints, bool))
 
 
-
 def named_keypoints(config: RunConfig) -> list[str]:
     """List the names in the rules that can only be keypoints.
 

@@ -109,4 +109,3 @@ def _threshold(parameters: Parameters, view: CameraView) -> float:
     enter, stay = parameters.probability, parameters.release
     assert enter is not None
     return min(enter, stay) if view.on and stay is not None else enter
-

@@ -126,5 +126,3 @@ class Rig:
             self.individuals,
             self.spaces[view] if view else Space(elsewhere=self.spatial_zones),
         )
-
-

@@ -398,9 +398,7 @@ class Terms:
         zone = self._zones[node.text]
         if not self.space.fits(zone, kind):
             expected = self.space.kind(kind)
-            raise self.error(
-                node.place, f"expected {expected}, but '{node.text}' is a {shape_name(zone)}"
-            )
+            raise self.error(node.place, f"expected {expected}, but '{node.text}' is a {shape_name(zone)}")
         if isinstance(zone, Sphere | Cuboid | SpatialPoint):
             return zone
         return self.units.convert_zone(zone, metric, node)

@@ -204,4 +204,3 @@ def shape_name(zone: AnyZone) -> str:
     if isinstance(zone, Cuboid):
         return "box"
     return "point" if isinstance(zone, SpatialPoint) else type(zone).__name__.lower()
-

@@ -187,6 +187,7 @@ class UnitResolver:
             case Negative(inner) | Not(inner):
                 yield from self._evidence(inner)
 
+
 class SpatialUnits(UnitResolver):
     """In space every length is in mm."""
 

@@ -129,9 +129,7 @@ def make_zones_in_space(zones: Mapping[str, ZoneConfig], where: str) -> dict[str
     UserError
         Where one is not exactly one valid shape, or not in mm.
     """
-    return {
-        name: _make(zone, f"{where}: zones.{name}") for name, zone in zones.items() if is_in_space(zone)
-    }
+    return {name: _make(zone, f"{where}: zones.{name}") for name, zone in zones.items() if is_in_space(zone)}
 
 
 def _make(zone: ZoneConfig, where: str) -> SpatialZone:

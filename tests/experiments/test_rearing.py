@@ -19,7 +19,7 @@ Height = Callable[[float], float]
 """Time (s) -> mm above the floor."""
 
 
-def fired(seconds: float, nose: Height, others: Height = lambda t: 20.0) -> list[float]:  # noqa: ARG005
+def fired(seconds: float, nose: Height, others: Height = lambda t: 20.0) -> list[float]:
     """Times (s) of stimuli; the animal walks on at 50 mm/s."""
     rig = SpaceRig(load(RunConfig, FILE), tuple(KEYPOINTS), delay_ms=1.0, inert=True)
     found: list[float] = []
@@ -33,8 +33,10 @@ def fired(seconds: float, nose: Height, others: Height = lambda t: 20.0) -> list
 
 def up_from(*begins: float, top: float = 85.0) -> Height:
     """Rises in a quarter of a second, stays up for half a second and comes down again."""
-    return lambda t: 15.0 + (top - 15.0) * max(
-        float(np.interp(t - begin, [0.0, 0.25, 0.75, 1.0], [0.0, 1.0, 1.0, 0.0])) for begin in begins
+    return lambda t: (
+        15.0
+        + (top - 15.0)
+        * max(float(np.interp(t - begin, [0.0, 0.25, 0.75, 1.0], [0.0, 1.0, 1.0, 0.0])) for begin in begins)
     )
 
 
@@ -57,4 +59,4 @@ def test_it_waits_between_stimuli() -> None:
 
 def test_a_nose_that_is_not_high_enough_is_no_rearing() -> None:
     assert not fired(2.0, up_from(0.5, top=50.0))
-    assert not fired(2.0, lambda t: 15.0, up_from(0.5))  # noqa: ARG005
+    assert not fired(2.0, lambda t: 15.0, up_from(0.5))
