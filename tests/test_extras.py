@@ -104,7 +104,8 @@ for package in (rt_pose, rigs):
     assert done.returncode == 0, done.stderr
     with_extras = ("rt_pose.inference.decode_torch", "rt_pose.inference.gpu.", "rt_pose.viewer.")
     with_extras += ("rt_pose.audit.reference",)
-    with_extras += tuple(f"rt_pose.labeling.{name}" for name in ("canvas", "keypoint_list", "window"))
+    windows = ("animal_list", "canvas", "keypoint_list", "point_colors", "window")
+    with_extras += tuple(f"rt_pose.labeling.{name}" for name in windows)
     wrong = [name for name in done.stdout.split() if not name.startswith(with_extras)]
     assert wrong == []
     assert len(done.stdout.split()) > 5, "the block let something through"

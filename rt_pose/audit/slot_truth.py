@@ -119,14 +119,14 @@ def _smooth(
     assert truth.cov is not None
     for n in range(shape[1]):
         alive = np.array([frame[n] for frame in series.alive])
-        for part in _stretches(confidence[:, n], alive, cuts[:, n]):
+        for part in _segments(confidence[:, n], alive, cuts[:, n]):
             smoothed = smooth(t_ns[part], xy[part, n], cov[part, n], confidence[part, n], spec)
             truth.xy[part, n], truth.velocity[part, n] = smoothed.xy, smoothed.velocity
             truth.cov[part, n] = smoothed.cov
     return truth
 
 
-def _stretches(confidence: FloatArray, alive: NDArray[np.bool_], cuts: NDArray[np.bool_]) -> Iterator[slice]:
+def _segments(confidence: FloatArray, alive: NDArray[np.bool_], cuts: NDArray[np.bool_]) -> Iterator[slice]:
     """The frames of each animal that a slot held, from its first to its last sight."""
     bounds = [0, *np.flatnonzero(cuts).tolist(), len(cuts)]
     for begin, end in pairwise(bounds):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.log_lines import log_into
 
 from rt_pose.cli.main import parser_of, verb_of
 from rt_pose.config.build import build, load, to_plain
@@ -183,9 +184,11 @@ def test_the_warm_start_has_two_names(option: str) -> None:
 
 @pytest.mark.parametrize("words", [["true"], []])
 def test_a_key_that_is_gone_is_ignored_with_one_line(
-    words: list[str], caplog: pytest.LogCaptureFixture
+    words: list[str],
 ) -> None:
-    options = parser_of("run").parse(["--engine.keep_warm", *words, "--engine.threads", "2"])
+    lines: list[str] = []
+    given = ["--engine.keep_warm", *words, "--engine.threads", "2"]
+    options = log_into(lines, parser_of("run").parse, given)
     assert options.config.engine.threads == 2
-    (line,) = [record.getMessage() for record in caplog.records]
+    (line,) = lines
     assert line.startswith("--engine.keep_warm: engine.keep_warm is ignored")

@@ -76,7 +76,8 @@ def test_its_package_is_quantised(folder: Path, capsys: pytest.CaptureFixture[st
         pytest.skip("this processor has no 8-bit products: their cost cannot be measured here")
     assert status == 0, refusal
     after = manifest(package)
-    assert set(after["precisions"]) == {*before["precisions"], "int8"}
+    # bf16 and mixed as well, where the processor has them.
+    assert {*before["precisions"], "int8"} <= set(after["precisions"])
     assert after["files"].keys() > before["files"].keys()
     assert after["precisions"]["int8"]["displacement_median_px"] < 1.0
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from support.labeled_folder import KEYPOINTS, make_labeled_folder
+from support.log_lines import log_into
 
 from rt_pose.cli.main import main
 from rt_pose.clock import NS_PER_S, FakeClock
@@ -96,9 +96,7 @@ def test_a_project_says_what_deeplabcut_wants_to_know(discs_video: Path, tmp_pat
     assert len(pictures) == 3
 
 
-def test_the_next_person_hears_what_was_left_open(
-    discs_video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_next_person_hears_what_was_left_open(discs_video: Path, tmp_path: Path) -> None:
     first = prepare(options(tmp_path / "f", discs_video), CLOCK)
     first.editor.place(1, 1)
     first.editor.mark_absent()
@@ -106,9 +104,9 @@ def test_the_next_person_hears_what_was_left_open(
     name = first.editor.names[0]
     note = read_record(tmp_path / "f").frames[name]
     assert (note.by, note.open, note.absent) == ("anna", ["dark"], ["small"])
-    with caplog.at_level(logging.INFO):
-        second = prepare(options(tmp_path / "f", scorer="tom", keypoints=[]), CLOCK)
-    assert f"anna left 1 frame open, last at {note.at}: {name}: dark" in caplog.text
+    lines: list[str] = []
+    second = log_into(lines, prepare, options(tmp_path / "f", scorer="tom", keypoints=[]), CLOCK)
+    assert f"anna left 1 frame open, last at {note.at}: {name}: dark" in "\n".join(lines)
     assert (second.editor.name, second.editor.cursor) == (name, 2)
     assert second.editor.labels.marks.tolist() == [Mark.PLACED, Mark.ABSENT, Mark.OPEN]
     second.editor.place(5, 5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from support.labeled_folder import KEYPOINTS
+from support.log_lines import log_into
 from support.random_session import HEIGHT, WIDTH, DrawnAnimals, random_config, write_random_session
 from support.several_package import TWO, make_animals_video, make_several_package
 from support.tiny_package import make_tiny_package
@@ -75,9 +75,7 @@ def check_others_read(project: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["deeplabcut", "lightning-pose"])
-def test_what_was_labeled_is_what_training_reads(
-    layout: str, discs_video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_was_labeled_is_what_training_reads(layout: str, discs_video: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     labeling = two(out, discs_video, layout=layout, skeleton=BONES)
     again = prepare(options(out, discs_video), CLOCK)  # goes on, before anything was labeled too
@@ -102,10 +100,10 @@ def test_what_was_labeled_is_what_training_reads(
     note = read_record(out).frames[name]
     assert note.open == ["individual0.small", "individual0.dark"]
     assert note.absent == [f"individual1.{part}" for part in KEYPOINTS]
-    with caplog.at_level(logging.INFO):
-        second = prepare(options(out, scorer="tom"), CLOCK)
+    lines: list[str] = []
+    second = log_into(lines, prepare, options(out, scorer="tom"), CLOCK)
     left = f"{name}: individual0.small, individual0.dark; {last}: all of individual1"
-    assert f"anna left 2 frames open, last at {note.at}: {left}" in caplog.text
+    assert f"anna left 2 frames open, last at {note.at}: {left}" in "\n".join(lines)
     assert (second.editor.name, second.editor.cursor) == (name, 1)
     assert second.editor.labels.marks[3:].tolist() == [Mark.ABSENT] * 3
     assert read_labels(out, "", several=True).names == [*frames.names, name, last]

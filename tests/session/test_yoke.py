@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.delivered import delivered
+from support.log_lines import log_into
 from support.random_session import write_random_session
 
 from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
@@ -63,7 +64,7 @@ def test_times_become_part_of_the_configuration(master: tuple[Path, RunConfig, s
 
 
 def test_what_gave_the_animal_nothing_is_not_yoked(
-    master: tuple[Path, RunConfig, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    master: tuple[Path, RunConfig, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A command that was refused, in its queue or later, is no stimulus; one without an answer may be one."""
     path, config, rule = master
@@ -75,8 +76,9 @@ def test_what_gave_the_animal_nothing_is_not_yoked(
     assert effect_times_s(known, rule) == times[2:]
     assert effect_times_s(session, rule) == [], "no output ran, so all of them were cut"
     monkeypatch.setattr(yoke.Session, "read", lambda _: known)
-    with_yoke_times(yoked(config, rule, path))
-    assert f"2 of the {len(times)} events that fired" in caplog.text
+    lines: list[str] = []
+    log_into(lines, with_yoke_times, yoked(config, rule, path))
+    assert f"2 of the {len(times)} events that fired" in "\n".join(lines)
 
 
 def test_the_same_inputs_fire_at_the_same_times_without_the_animal(

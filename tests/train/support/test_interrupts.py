@@ -22,7 +22,7 @@ from train.config import NetworkConfig, TrainConfig
 from train.fitting.ensemble_member import LOCK, member_of
 from train.fitting.parallel_jobs import run_in_parallel
 
-pytestmark = [pytest.mark.timeout(500), pytest.mark.usefixtures("warm_programs")]
+pytestmark = pytest.mark.timeout(500)
 SETTINGS = {
     "network": {"backbone": "tiny", "width": 64, "height": 64, "head_width": 8},
     "optimiser": {"backbone_factor": 1.0, "freeze_backbone_steps": 0},
@@ -75,6 +75,7 @@ def _step(out: Path) -> int:
     return int(checkpoint["global_step"])
 
 
+@pytest.mark.usefixtures("warm_programs")
 def test_it_ends_every_process_of_an_ensemble(folder: Path, tmp_path: Path) -> None:
     config, out = tmp_path / "config.yaml", tmp_path / "out"
     config.write_text(yaml.safe_dump({**SETTINGS, "data": str(folder), "out": str(out)}))
@@ -90,6 +91,7 @@ def test_it_ends_every_process_of_an_ensemble(folder: Path, tmp_path: Path) -> N
         assert "Traceback" not in (out / name / "training.log").read_text()
 
 
+@pytest.mark.usefixtures("warm_programs")
 def test_it_ends_all_who_train_together(folder: Path, tmp_path: Path) -> None:
     """Lightning's DDP on two CPU processes in place of GPUs: both after one step, and one of them speaks."""
     config, program, out = tmp_path / "config.yaml", tmp_path / "program.py", tmp_path / "out"
@@ -124,7 +126,10 @@ sys.exit(main(["train", "fit", "--config", sys.argv[1]]))
 def test_it_reaches_a_process_that_has_only_begun(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which has not yet heard of members and logs, and would leave a traceback on the terminal."""
+    """Which has not yet heard of members and logs, and would leave a traceback on the terminal.
+
+    It begins as a user's does: one that a warm process forks has the signal ignored for a moment.
+    """
     config = replace(
         TrainConfig(data=str(folder), steps=100_000),
         network=NetworkConfig(backbone="tiny", width=64, height=64),
