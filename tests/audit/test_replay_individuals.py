@@ -108,9 +108,10 @@ def test_a_log_that_says_otherwise_is_found(sessions: list[Path]) -> None:
 
 def test_filterpy_comes_to_the_same_tracks_slot_by_slot(sessions: list[Path]) -> None:
     session = Session.read(sessions[0])
+    del session.observations[60:], session.tracks[60:]
     found = compare(session)
     assert found.agrees, format_reference(found)
-    assert found.n > FRAMES * len(KEYPOINTS)
+    assert found.n > 60 * len(KEYPOINTS)
     record = next(one for one in reversed(session.tracks) if all(one.alive))
     xy = record.xy.array().copy()
     xy[1, 1, 0] += 1e-4
