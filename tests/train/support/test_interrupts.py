@@ -123,13 +123,12 @@ sys.exit(main(["train", "fit", "--config", sys.argv[1]]))
         pytest.fail("the second process is still there")
 
 
+@pytest.mark.alone  # spawned by a test process that was itself forked, it once did not hear of the signal
+@pytest.mark.timeout(120)
 def test_it_reaches_a_process_that_has_only_begun(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which has not yet heard of members and logs, and would leave a traceback on the terminal.
-
-    It begins as a user's does: one that a warm process forks has the signal ignored for a moment.
-    """
+    """Which has not yet heard of members and logs, and would leave a traceback on the terminal."""
     config = replace(
         TrainConfig(data=str(folder), steps=100_000),
         network=NetworkConfig(backbone="tiny", width=64, height=64),
