@@ -15,7 +15,7 @@ from rt_pose.viewer.group_curves import group_curves
 from rt_pose.viewer.group_sample import FIXED, sample
 from rt_pose.viewer.group_state import FARTHEST_NS, Group, GroupState
 from rt_pose.viewer.messages import GroupBody, LatencyMs, Pose3DHeader, Pose3DMessage
-from rt_pose.viewer.recorded_camera import exposure_of
+from rt_pose.viewer.recorded_camera import POSES_KEPT, exposure_of
 
 FIELDS = ["x", "y", "z", "p", "sxx", "sxy", "sxz", "syy", "syz", "szz", "vx", "vy", "vz"]
 
@@ -61,6 +61,8 @@ class RecordedGroup:
         """
         found = self._poses.get(i)
         if found is None:
+            if len(self._poses) >= POSES_KEPT:
+                self._poses.clear()
             found = self._poses[i] = _pose(self.turns[i], self._session_id)
         return found
 
