@@ -25,7 +25,7 @@ from rt_pose.console import format_line, line_prefix, log_to
 from rt_pose.errors import UserError
 from train.config import TrainConfig
 from train.fitting.ensemble_member import MemberTraining, train_member
-from train.support.interrupts import block_sigint, on_ctrl_c, unblock_sigint
+from train.support.interrupts import block_sigint, on_stop_signal, unblock_sigint
 
 _LOG = logging.getLogger(__name__)
 
@@ -88,12 +88,12 @@ def run_in_parallel(
     Yields
     ------
     MemberResult
-        Each as it ends. Ctrl-C ends those that run, early, and starts no more.
+        Each as it ends. Ctrl-C or a SIGTERM ends those that run, early, and starts no more.
     """
     config = replace(config, threads=config.threads or 1)
     waiting = deque(members)
     running: dict[Connection, tuple[MemberTraining, SpawnProcess]] = {}
-    with _forward_sigint(running) as asked:
+    with _forward_stop(running) as asked:
         try:
             while running or (waiting and not asked.is_set()):
                 while waiting and len(running) < jobs and not asked.is_set():
@@ -186,10 +186,10 @@ class _LinkHandler(logging.Handler):
 
 
 @contextmanager
-def _forward_sigint(
+def _forward_stop(
     running: dict[Connection, tuple[MemberTraining, SpawnProcess]],
 ) -> Iterator[threading.Event]:
-    """Within the context the first Ctrl-C is passed on to the processes; the event says that it came."""
+    """Pass on the first signal to stop within the context to the processes; the event says that it came."""
     asked = threading.Event()
 
     def hand_on() -> None:
@@ -198,5 +198,5 @@ def _forward_sigint(
             if process.pid is not None and process.is_alive():
                 os.kill(process.pid, signal.SIGINT)
 
-    with on_ctrl_c(hand_on):
+    with on_stop_signal(hand_on):
         yield asked

@@ -34,7 +34,7 @@ from train.fitting.pictures import Pictures
 from train.fitting.pose_module import MONITORED, SEEN, NotFiniteError, PoseModule
 from train.fitting.progress import TrainingProgress
 from train.support.distributed import distributed_settings, kill_other_ranks_on_failure, rank
-from train.support.interrupts import StopOnCtrlC
+from train.support.interrupts import StopOnSignal
 
 LOG_EVERY = 10
 """Steps between the losses written for TensorBoard."""
@@ -93,7 +93,7 @@ def train(job: Job, out: Path, start: int, module: PoseModule) -> TrainingEnd:
     keep_freed_memory()
     # Where no frames are kept back the latest is taken for the best.
     checkpoints = _checkpoint(out, BEST, *((MONITORED, "min") if config.keeps_back else ("step", "max")))
-    patience, stop = _Patience(config.patience), StopOnCtrlC()
+    patience, stop = _Patience(config.patience), StopOnSignal()
     with _quiet_lightning():
         trainer = _trainer(job, out, last, [*_callbacks(job, patience, stop), checkpoints])
         fault = _fit(trainer, module, job, start, last, stop)
@@ -102,7 +102,7 @@ def train(job: Job, out: Path, start: int, module: PoseModule) -> TrainingEnd:
     return TrainingEnd(Path(best) if best else None, trainer.global_step, why, fault)
 
 
-def _callbacks(job: Job, patience: _Patience, stop: StopOnCtrlC) -> list[lightning.Callback]:
+def _callbacks(job: Job, patience: _Patience, stop: StopOnSignal) -> list[lightning.Callback]:
     """What watches the training, but for the checkpoints."""
     config = job.config
     return [
@@ -135,7 +135,7 @@ def _trainer(job: Job, out: Path, last: Path, callbacks: list[lightning.Callback
 
 
 def _fit(
-    trainer: lightning.Trainer, module: PoseModule, job: Job, start: int, last: Path, stop: StopOnCtrlC
+    trainer: lightning.Trainer, module: PoseModule, job: Job, start: int, last: Path, stop: StopOnSignal
 ) -> str:
     """Run the trainer; return what made it impossible to go on, or nothing."""
     config, resumable = job.config, partial(is_resumable, last, job)

@@ -1,4 +1,4 @@
-"""Ctrl-C in trainings of several processes: all end, the last checkpoint stays, nobody sees a traceback."""
+"""Ctrl-C and SIGTERM in trainings: all processes end, the last checkpoint stays, nobody sees a traceback."""
 
 from __future__ import annotations
 
@@ -50,9 +50,15 @@ def _begin(words: list[str], config: Path) -> subprocess.Popen[str]:
 
 
 def _ctrl_c(
-    process: subprocess.Popen[str], after_message: set[str], send: Callable[[int, int], None] = os.killpg
+    process: subprocess.Popen[str],
+    after_message: set[str],
+    send: Callable[[int, int], None] = os.killpg,
+    number: int = signal.SIGINT,
 ) -> list[str]:
-    """Press it once lines that begin so were said; all lines to the program's end. It has no traceback."""
+    """Press it, or send another signal, once lines that begin so were said; all lines to the program's end.
+
+    There is no traceback among them.
+    """
     messages: list[str] = []
     assert process.stdout is not None
     try:
@@ -60,7 +66,7 @@ def _ctrl_c(
             messages.append(line.rstrip())
             after_message = {begin for begin in after_message if not line.startswith(begin)}
             if not after_message:
-                send(process.pid, signal.SIGINT)
+                send(process.pid, number)
                 break
         rest, errors = process.communicate(timeout=400)
     finally:
@@ -76,12 +82,26 @@ def _step(out: Path) -> int:
 
 
 @pytest.mark.usefixtures("warm_programs")
-def test_it_ends_every_process_of_an_ensemble(folder: Path, tmp_path: Path) -> None:
+def test_a_sigterm_ends_a_training_as_ctrl_c_does(folder: Path, tmp_path: Path) -> None:
+    """Lightning by itself would end it with status 0 and no package, which a cluster takes for success."""
+    config, out = tmp_path / "config.yaml", tmp_path / "out"
+    config.write_text(yaml.safe_dump({**SETTINGS, "data": str(folder), "out": str(out)}))
+    process = _begin(["-m", "rt_pose.cli", "train", "fit", "--config"], config)
+    messages = _ctrl_c(process, {"step 5:"}, os.kill, signal.SIGTERM)
+    assert process.returncode == 130
+    assert any(f"stopped at step {_step(out)} of" in line for line in messages)
+
+
+@pytest.mark.parametrize(("send", "number"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
+@pytest.mark.usefixtures("warm_programs")
+def test_it_ends_every_process_of_an_ensemble(
+    folder: Path, tmp_path: Path, send: Callable[[int, int], None], number: int
+) -> None:
     config, out = tmp_path / "config.yaml", tmp_path / "out"
     config.write_text(yaml.safe_dump({**SETTINGS, "data": str(folder), "out": str(out)}))
     words = ["-m", "rt_pose.cli", "train", "fit", "--seeds", "0,1", "--jobs", "2", "--config"]
     process = _begin(words, config)
-    messages = _ctrl_c(process, {"seed-0: step 5:", "seed-1: step 5:"})
+    messages = _ctrl_c(process, {"seed-0: step 5:", "seed-1: step 5:"}, send, number)
     assert process.returncode == 130
     assert {"seed-0: interrupted", "seed-1: interrupted"} <= set(messages)
     assert messages[-1] == "the same command once more resumes these"
