@@ -12,6 +12,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,11 @@ import yaml
 from bench.headtohead.fly_data import (
     ANIMALS,
     OURS,
+    SPLIT,
     TRAIN,
     VALIDATION,
     FlyTruth,
-    labeled_frames,
     read_truth,
-    split_by_time,
     write_labels,
 )
 from bench.headtohead.our_chain import our_chain, track_ours
@@ -73,10 +73,10 @@ def prepare(shared: Path, work: Path, stride: int) -> tuple[Path, FlyTruth]:
     tuple[Path, FlyTruth]
         Folder of the labels, and the frames that are measured.
     """
-    split = split_by_time(labeled_frames(shared))
     folder = work / "flies" / "data"
-    once(folder, {"stride": stride}, partial(write_labels, shared, folder, split, stride))
-    return folder, read_truth(shared, split)
+    settings = {"stride": stride, "split": json.loads(json.dumps(asdict(SPLIT)))}
+    once(folder, settings, partial(write_labels, shared, folder, SPLIT, stride))
+    return folder, read_truth(shared, SPLIT)
 
 
 def train_theirs(

@@ -18,19 +18,23 @@ from train.data.split import SPLIT_FILE
 
 ANIMALS = 2
 CLIP, VIDEO = "sleap-samples/clip.slp", "sleap-samples/clip.mp4"
-TEST_SHARE, VALIDATION_SHARE = 0.3, 0.06
-GAP = 50
-"""Frames between two parts, which are in none: neighbours in time look alike."""
 TRAIN, VALIDATION, OURS = "train.slp", "validation.slp", "ours/clip.slp"
+STILL_PX = 1.0
+"""Mean way of the keypoints since the last frame that was chosen; a frame below it looks like that one."""
 
 
 @dataclass(frozen=True)
 class TimeSplit:
-    """Frames by number, each part from its first to before its last."""
+    """Frames by number, each part from its first to before its last; neighbours in time look alike."""
 
-    train: tuple[int, int]
+    train: tuple[tuple[int, int], ...]
     validation: tuple[int, int]
     test: tuple[int, int]
+
+
+SPLIT = TimeSplit(train=((0, 930), (1180, 1400)), validation=(1430, 1500), test=(980, 1130))
+"""The flies sit still until frame 980 and then walk: the first part alone would teach two poses. What is
+measured lies in the middle, 50 frames from what is learned from."""
 
 
 @dataclass
@@ -48,35 +52,7 @@ class FlyTruth:
     """Frames a second."""
 
 
-def split_by_time(frames: int, gap: int = GAP) -> TimeSplit:
-    """Split a recording into three parts that follow one another.
-
-    Parameters
-    ----------
-    frames
-        Number of frames.
-    gap
-        Frames between two parts.
-
-    Returns
-    -------
-    TimeSplit
-        The parts; that which is measured last.
-
-    Raises
-    ------
-    UserError
-        Where there are too few frames.
-    """
-    test = frames - round(TEST_SHARE * frames)
-    end = test - gap
-    begin = end - round(VALIDATION_SHARE * frames)
-    if begin - gap < 1 or begin >= end:
-        raise UserError(f"{frames} frames: too few for three parts with {gap} frames between them")
-    return TimeSplit((0, begin - gap), (begin, end), (test, frames))
-
-
-def chosen_frames(split: TimeSplit, stride: int) -> tuple[list[int], list[int]]:
+def chosen_frames(split: TimeSplit, stride: int, xy: FloatArray) -> tuple[list[int], list[int]]:
     """Choose the frames that are learned from, and those that a training may look at.
 
     Parameters
@@ -84,14 +60,27 @@ def chosen_frames(split: TimeSplit, stride: int) -> tuple[list[int], list[int]]:
     split
         The split.
     stride
-        Every how many-th frame.
+        Every how many-th frame; of these, those in which something moved.
+    xy
+        (F, N, K, 2) px, the labels of all frames.
 
     Returns
     -------
     tuple[list[int], list[int]]
         Their numbers.
     """
-    return list(range(*split.train, stride)), list(range(*split.validation, stride))
+    train = [number for part in split.train for number in _moving(range(*part, stride), xy)]
+    return train, _moving(range(*split.validation, stride), xy)
+
+
+def _moving(numbers: range, xy: FloatArray) -> list[int]:
+    """Those of frames in which the keypoints have moved since the last one of them."""
+    chosen = [numbers[0]]
+    for number in numbers[1:]:
+        way = np.linalg.norm(xy[number] - xy[chosen[-1]], axis=-1)
+        if np.nanmean(way) >= STILL_PX:
+            chosen.append(number)
+    return chosen
 
 
 def write_labels(shared: Path, folder: Path, split: TimeSplit, stride: int) -> dict[str, Any]:
@@ -111,7 +100,7 @@ def write_labels(shared: Path, folder: Path, split: TimeSplit, stride: int) -> d
     dict[str, Any]
         What was written, for JSON.
     """
-    train, validation = chosen_frames(split, stride)
+    train, validation = chosen_frames(split, stride, labels_of_all(shared))
     parts = {TRAIN: train, VALIDATION: validation, OURS: [*train, *validation]}
     _write_subsets(shared, {folder / name: set(numbers) for name, numbers in parts.items()})
     names = open_slp(folder / OURS).table.names
@@ -172,23 +161,24 @@ def read_truth(shared: Path, split: TimeSplit) -> FlyTruth:
     UserError
         Where a frame has no label.
     """
-    table = open_slp(shared / CLIP).table
-    rows = {number_of(name): i for i, name in enumerate(table.names)}
     wanted = range(*split.test)
-    missing = [number for number in wanted if number not in rows]
-    if missing:
-        raise UserError(f"{shared / CLIP}: {len(missing)} frames without a label, the first is {missing[0]}")
+    xy = labels_of_all(shared)[wanted.start : wanted.stop]
+    unlabeled = [number for number, frame in zip(wanted, xy, strict=True) if np.isnan(frame).all()]
+    if unlabeled:
+        raise UserError(
+            f"{shared / CLIP}: {len(unlabeled)} frames without a label, the first is {unlabeled[0]}"
+        )
     images = [
         frame.image.copy()
         for frame in read_frames(shared / VIDEO, 1, wanted.start)
         if frame.index < wanted.stop
     ]
-    xy = table.xy[[rows[number] for number in wanted]]
-    return FlyTruth(wanted.start, xy, table.keypoints, images, probe(shared / VIDEO).rate_hz)
+    keypoints = open_slp(shared / CLIP).table.keypoints
+    return FlyTruth(wanted.start, xy, keypoints, images, probe(shared / VIDEO).rate_hz)
 
 
-def labeled_frames(shared: Path) -> int:
-    """Count the labeled frames of the clip.
+def labels_of_all(shared: Path) -> FloatArray:
+    """Read the labels of the clip by the numbers of its frames.
 
     Parameters
     ----------
@@ -197,7 +187,11 @@ def labeled_frames(shared: Path) -> int:
 
     Returns
     -------
-    int
-        The number.
+    FloatArray
+        (F, N, K, 2) px, an animal a row; NaN where unlabeled.
     """
-    return len(open_slp(shared / CLIP).table.names)
+    table = open_slp(shared / CLIP).table
+    numbers = [number_of(name) for name in table.names]
+    xy = np.full((max(numbers) + 1, *table.xy.shape[1:]), np.nan)
+    xy[numbers] = table.xy
+    return xy

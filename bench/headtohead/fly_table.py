@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from bench.accuracy.statistics import Interval
 from bench.headtohead.flies import METHODS, send_frames, their_program, tracks_file
-from bench.headtohead.fly_data import CLIP, labeled_frames, read_truth, split_by_time
+from bench.headtohead.fly_data import CLIP, SPLIT, read_truth
 from bench.headtohead.fly_scores import (
     TITLES,
     compare_poses,
@@ -74,7 +75,7 @@ def time_both(
     trained = [name for name in (OURS, f"{OURS}-own") if result_of(place / name)]
     if not trained or not result_of(place / THEIRS):
         raise UserError(f"{place}: train both first, with `--part sleap-train` and `--part sleap-ours`")
-    truth = read_truth(shared, split_by_time(labeled_frames(shared)))
+    truth = read_truth(shared, SPLIT)
     settings = {"threads": threads, "rounds": rounds, "block": block, "ours": trained, "precision": precision}
 
     def do() -> dict[str, Any]:
@@ -127,8 +128,7 @@ def gather(shared: Path, work: Path, motmetrics: Path) -> dict[str, Any] | None:
     files = {name: file for name, file in files.items() if file.is_file()}
     if not files:
         return None
-    split = split_by_time(labeled_frames(shared))
-    truth = read_truth(shared, split)
+    truth = read_truth(shared, SPLIT)
     tracks = {name: read_tracks(file) for name, file in files.items()}
     poses = {
         name: pose_figures(own, truth) for name, own in tracks.items() if name != f"{THEIRS}, {METHODS[0]}"
@@ -136,7 +136,8 @@ def gather(shared: Path, work: Path, motmetrics: Path) -> dict[str, Any] | None:
     base = f"{THEIRS}, {METHODS[-1]}"
     return {
         "clip": Path(CLIP).name,
-        "split": asdict(split),
+        "split": asdict(SPLIT),
+        "learned": (result_of(place / "data") or {}).get("train"),
         "frames": len(truth.images),
         "crossings": crossings(truth),
         "training": {
@@ -179,8 +180,9 @@ def tables(found: dict[str, Any]) -> list[Table]:
         if own
     )
     note = (
-        f"Frames {split['test'][0]} to {split['test'][1] - 1} of {found['clip']}; learned from frames before "
-        f"{split['train'][1]} ({trained}). 95 % intervals over blocks of frames."
+        f"Measured on {_frames(split['test'])} of {found['clip']}; learned from {found['learned']} that "
+        f"differ, of {' and '.join(map(_frames, split['train']))} ({trained}). "
+        "95 % intervals over blocks of frames."
     )
     made = [
         Table(
@@ -204,6 +206,10 @@ def tables(found: dict[str, Any]) -> list[Table]:
         _identities(found),
     ]
     return [*made, *map(_times, found["times"])]
+
+
+def _frames(part: Sequence[int]) -> str:
+    return f"frames {part[0]} to {part[1] - 1}"
 
 
 def _identities(found: dict[str, Any]) -> Table:

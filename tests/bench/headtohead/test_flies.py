@@ -14,6 +14,7 @@ from bench.headtohead import fly_scores, fly_table
 from bench.headtohead.flies import FULL_SHARE, VALIDATIONS, our_settings, steps_in, their_settings
 from bench.headtohead.fly_data import (
     OURS,
+    SPLIT,
     TRAIN,
     VALIDATION,
     FlyTruth,
@@ -21,7 +22,6 @@ from bench.headtohead.fly_data import (
     chosen_frames,
     number_of,
     read_truth,
-    split_by_time,
     write_labels,
 )
 from bench.headtohead.fly_scores import (
@@ -36,7 +36,6 @@ from bench.headtohead.fly_scores import (
 from bench.headtohead.our_chain import our_chain, time_ours, track_ours
 from bench.headtohead.tracks import NO_IDENTITY, Tracks, read_tracks, tracks_of, write_tracks
 from rt_pose.clock import HostClock
-from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
 from train.data.labels import read_labels
 from train.data.sleap_labels import open_slp
@@ -62,29 +61,38 @@ def tracks(xy: FloatArray) -> Tracks:
     return Tracks(xy, np.where(np.isfinite(xy).all(axis=-1), 0.9, 0.0), identity)
 
 
-def test_the_parts_follow_one_another_with_gaps_between() -> None:
-    split = split_by_time(1500)
-    assert split == TimeSplit((0, 860), (910, 1000), (1050, 1500))
-    train, validation = chosen_frames(split, 4)
-    assert (train[-1], len(validation)) == (856, 23)
-    with pytest.raises(UserError, match="too few"):
-        split_by_time(120)
+def test_what_is_measured_is_far_from_what_is_learned_from() -> None:
+    first, last = SPLIT.test
+    for part in (*SPLIT.train, SPLIT.validation):
+        assert part[1] <= first - 50 or part[0] >= last + 50
+
+
+def test_frames_that_look_alike_are_learned_from_once() -> None:
+    xy = np.zeros((40, 1, 2, 2))
+    xy[20:] += np.arange(20.0)[:, None, None, None]
+    xy[25, 0, 1] = np.nan
+    split = TimeSplit(((0, 10), (16, 30)), (30, 40), (10, 12))
+    assert chosen_frames(split, 2, xy) == ([0, 16, 22, 24, 26, 28], [30, 32, 34, 36, 38])
 
 
 def test_both_trainings_have_the_same_labels_and_none_that_is_measured(
     data_dir: Path, tmp_path: Path
 ) -> None:
-    split = TimeSplit((0, 40), (60, 80), (100, 120))
-    assert write_labels(data_dir, tmp_path, split, 10)["train"] == 4
+    split = TimeSplit(((0, 20), (1200, 1240)), (1260, 1280), (100, 120))
+    assert write_labels(data_dir, tmp_path, split, 10)["train"] == 5
     numbers = {
         name: [number_of(frame) for frame in open_slp(tmp_path / name).table.names]
         for name in (TRAIN, VALIDATION, OURS)
     }
-    assert numbers == {TRAIN: [0, 10, 20, 30], VALIDATION: [60, 70], OURS: [0, 10, 20, 30, 60, 70]}
+    assert numbers == {
+        TRAIN: [0, 1200, 1210, 1220, 1230],
+        VALIDATION: [1260, 1270],
+        OURS: [0, 1200, 1210, 1220, 1230, 1260, 1270],
+    }
     folder = (tmp_path / OURS).parent
     frames = read_labels(folder, Path(OURS).name, several=True)
-    assert frames.xy.shape == (6, 2, 13, 2)
-    assert split_frames(folder, frames.names, 0.0, 0).validation.tolist() == [4, 5]
+    assert frames.xy.shape == (7, 2, 13, 2)
+    assert split_frames(folder, frames.names, 0.0, 0).validation.tolist() == [5, 6]
     measured = read_truth(data_dir, split)
     assert measured.xy.shape == (20, 2, 13, 2)
     assert len(measured.images) == 20
@@ -181,7 +189,8 @@ def test_the_table_has_both_programs() -> None:
     times: dict[str, Any] = {"n": 40, "p50": 10.0, "p99": 20.0}
     found = {
         "clip": "clip.slp",
-        "split": {"train": [0, 860], "validation": [910, 1000], "test": [1050, 1500]},
+        "split": {"train": [[0, 930], [1180, 1400]], "validation": [1430, 1500], "test": [980, 1130]},
+        "learned": 100,
         "frames": 450,
         "crossings": 3,
         "training": {"sleap": {"wall_s": 600.0, "steps": 100}, "rt-pose": {}},
