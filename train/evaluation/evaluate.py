@@ -21,6 +21,7 @@ from rt_pose.offline.find_videos import VideoJob, find_videos
 from rt_pose.package import Package, read_package
 from rt_pose.video import VideoInfo
 from train.data.labels import Channels, LabeledFrames, read_labels
+from train.data.near_copies import near_copies_note
 from train.evaluation import labeled, video_metrics
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.page import page
@@ -74,6 +75,9 @@ def evaluate(config: EvaluateConfig) -> Path:
         _LOG.info(line)
     _LOG.info(f"engine: {choice}")
     _LOG.info(f"{len(job.frames)} labeled frames, split {job.sets.how}")
+    train, validation = (job.frames.xy[job.sets.of(side)] for side in (labeled.TRAIN, labeled.VALIDATION))
+    for line in near_copies_note(train, validation):
+        _LOG.info(line)
     spaces = _spaces(job)
     seen = labeled.predict_labeled(job.frames, job.sets, choice.estimator, spaces)
     labeled.write_files(seen, out)

@@ -14,6 +14,7 @@ from train.data.animals import present
 from train.data.flip import mirror_note
 from train.data.gather import check_blank
 from train.data.labels import LabeledFrames, read_data_sets
+from train.data.near_copies import near_copies_note
 from train.data.split import SPLIT_FILE, Split, all_train, check_sides, split_frames, split_sets
 from train.fitting.check import check
 from train.fitting.job import Job
@@ -96,7 +97,10 @@ def read_inputs(config: TrainConfig, data: Path | None = None) -> Job:
         f"{_format_animals(frames)}{len(frames.keypoints)} keypoints, "
         f"{'gray' if frames.channels == 1 else 'RGB'}; {_format_split(split)}"
     )
-    for line in check_sides(split, frames.labeled, frames.keypoints):
+    for line in (
+        *check_sides(split, frames.labeled, frames.keypoints),
+        *near_copies_note(frames.xy[split.train], frames.xy[split.validation]),
+    ):
         _LOG.info(line)
     unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec)
     datasets = [each.name for each in folders] if len(folders) > 1 else []
