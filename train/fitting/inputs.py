@@ -98,7 +98,7 @@ def read_inputs(config: TrainConfig, data: Path | None = None) -> Job:
     )
     for line in check_sides(split, frames.labeled, frames.keypoints):
         _LOG.info(line)
-    unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec)
+    unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec, folder)
     datasets = [each.name for each in folders] if len(folders) > 1 else []
     return Job(config, folder, frames, split, spec, unlabeled, datasets=datasets)
 
