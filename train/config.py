@@ -85,6 +85,13 @@ class LossConfig:
     """pose_pca: share of the labeled poses' variance that the kept components explain (0.99)."""
     frames: int | None = None
     """noise_consistency: so many frames of a clip, evenly spread, are seen twice; null = a quarter."""
+    calibration: str | None = None
+    """reprojection: file of the cameras' calibration, as `rt-pose rig calibrate-cameras` and anipose write
+    it; the path is relative to the data folder."""
+    cameras: list[str] | dict[str, str] | None = None
+    """reprojection: the cameras, by the names with which the paths of their videos and images name them,
+    `[back, side]`; or with the names that they have in the calibration, `{back: cam_0, side: cam_1}`; null =
+    all of the calibration."""
 
 
 @dataclass
@@ -142,7 +149,7 @@ class TrainConfig:
     """Unlabeled videos, or folders of them, for the losses that work on videos and for `train distill`. Paths
     are relative to the data folder."""
     clip_length: int = 16
-    """Frames of the one unlabeled clip that a step sees."""
+    """Frames of the one unlabeled clip that a step sees; with `reprojection`, of each camera's."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     """Adam and its schedule."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)

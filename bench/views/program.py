@@ -2,7 +2,8 @@
 
 Recorded poses (`--poses CAMERA=FILE ... --calibration FILE --fps RATE`) with views taken away, against
 triangulation frame by frame; made-up movements before made-up cameras, whose truth is known; whole runs on
-the simulated rig in space (`--model PACKAGE`), whose truth is known too; and its time.
+the simulated rig in space (`--model PACKAGE`), whose truth is known too; and its time. `--train-steps STEPS`
+trains networks for that rig with and without the reprojection loss.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from bench.output import conditions, machine_line
 from bench.program import Out, run
 from bench.tables import Table, tables_text
 from bench.views.live import measure_live
+from bench.views.loss import ANIMALS, CLIP_FRAMES, TEST_ANIMALS, TEST_TIMES, TIMES, measure_loss
 from bench.views.recorded import METHODS, measure_recorded
 from bench.views.simulated import LEVELS, measure_simulated, measure_time
 from rt_pose.errors import UserError
@@ -36,6 +38,8 @@ class Options:
     model: Annotated[str, "package of `rt-pose demo --views 4`: live figures on the simulated rig"] = ""
     sessions: Annotated[int, "live sessions of each case"] = 3
     live_seconds: Annotated[float, "of each live session"] = 20.0
+    train_steps: Annotated[int, "of each training with and without the reprojection loss; 0: none"] = 0
+    rounds: Annotated[int, "of such trainings, three each"] = 3
     out: Out = None
 
 
@@ -69,6 +73,7 @@ def measure(options: Options) -> dict[str, Any]:
         "simulated": measure_simulated(options.seeds, options.seconds) if options.seeds else [],
         "recorded": recorded,
         "live": measure_live(options.model, options.sessions, options.live_seconds) if options.model else [],
+        "loss": measure_loss(options.train_steps, options.rounds) if options.train_steps else [],
     }
 
 
@@ -95,6 +100,7 @@ def text(figures: dict[str, Any]) -> str:
         *([_recorded(figures["recorded"])] if figures["recorded"] else []),
         *([_coverage(figures["simulated"]), _errors(figures["simulated"])] if figures["simulated"] else []),
         *([_live(figures["live"]), _live_errors(figures["live"])] if figures["live"] else []),
+        *([_loss(figures["loss"])] if figures["loss"] else []),
     ]
     return tables_text("Several views in space", facts, tables)
 
@@ -196,6 +202,27 @@ def _live_errors(rows: list[dict[str, Any]]) -> Table:
         "triangulated: frame by frame, from all that came of an exposure, however late; constant velocity, "
         "filtered: place and velocity of our filter, which does not decay; two places: the line through the "
         "last two that were triangulated; the newest place: of our filter. Where all of them have one.",
+    )
+
+
+def _loss(rows: list[dict[str, Any]]) -> Table:
+    errors = ("median, px", "mean, px", "median, mm", "P90, mm")
+    return Table(
+        "Trainings with and without the reprojection loss, on the simulated rig",
+        ["training", *errors, "placed, %"],
+        [
+            [
+                row["training"],
+                *(_cell(row[key], 1, ".2f") for key in errors),
+                _cell(row["placed"], 100, ".1f"),
+            ]
+            for row in rows
+        ],
+        f"{rows[0]['rounds']} rounds of {rows[0]['steps']} steps, each with its own animals and seed; mean "
+        f"and half of its 95 % interval over rounds. {TIMES} labeled moments of {ANIMALS} animals and "
+        f"{CLIP_FRAMES} unlabeled frames of each, by four cameras; judged on {TEST_ANIMALS} other animals, "
+        f"{TEST_TIMES} moments of each. In space: triangulated frame by frame; placed: of the keypoints that "
+        "two cameras can see.",
     )
 
 

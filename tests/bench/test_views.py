@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,16 @@ import pytest
 from support.two_views import write_files
 
 from bench.calibration import make_animal, make_rig
-from bench.views import live, program, recorded, simulated
+from bench.views import live, loss, program, recorded, simulated
 from bench.views.linear import triangulate_linear
+from rigs.simulated.options import SimulatedOptions
+from rigs.simulated.viewpoint import VIEWS, simulated_calibration
 from rt_pose.config.check import check_run
 from rt_pose.errors import UserError
 from rt_pose.offline import pattern_search
 from rt_pose.views.calibration_file import write_calibration
 from rt_pose.views.triangulation import triangulate
+from train.fitting.check import check
 
 
 def test_the_linear_solution_is_exact_without_noise() -> None:
@@ -75,7 +79,37 @@ def test_the_live_runs_are_ones_and_have_tables() -> None:
     row |= {name: {"mean": 0.5, "half": 0.01} for name in names}
     figures = {"machine": {"cpu": "a processor", "cores_usable": 2, "features": []}, "simulated": []}
     figures |= {"time": {"keypoints": 9, "views": 3, "p50_us": 90.0, "p99_us": 200.0, "n": 100}}
-    text = program.text(figures | {"recorded": [], "live": [row]})
+    text = program.text(figures | {"recorded": [], "live": [row], "loss": []})
     assert text.count("| 3 views |") == 3
+    assert "reprojection" not in text
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     assert [cells_of[:4] for cells_of in cells].count(["3 views", "1,200", "1,100", "40"]) == 2
+
+
+def test_trainings_of_a_round_differ_in_the_loss_alone_and_have_a_table() -> None:
+    plain, nothing, ours = (loss.training(20, 3, kind) for kind in (loss.ALONE, *loss.WEIGHTS))
+    for config in (plain, nothing, ours):
+        check(config)
+    assert set(ours.losses) - set(plain.losses) == {"reprojection"}
+    assert replace(ours, losses=nothing.losses) == nothing
+    assert replace(ours, losses=plain.losses, videos=[], clip_length=plain.clip_length) == plain
+    keys = ("median, px", "mean, px", "median, mm", "P90, mm", "placed")
+    rows = [
+        {"training": name, "rounds": 2, "steps": 20} | {key: {"mean": 0.5, "half": 0.25} for key in keys}
+        for name in (loss.ALONE, *loss.WEIGHTS)
+    ]
+    figures = {"machine": {"cpu": "a processor", "cores_usable": 2, "features": []}, "simulated": []}
+    figures |= {"time": {"keypoints": 9, "views": 3, "p50_us": 90.0, "p99_us": 200.0, "n": 100}}
+    text = program.text(figures | {"recorded": [], "live": [], "loss": rows})
+    assert text.count("0.50 +- 0.25") == 4 * 3
+    assert "2 rounds of 20 steps" in text
+
+
+def test_a_network_is_judged_on_frames_whose_places_are_those_of_all_cameras() -> None:
+    seen, truth, places = loss._tested(0, SimulatedOptions(rate_hz=loss.RATE_HZ), animals=1, times=3)
+    assert [len(frames) for frames in seen] == [3] * 4
+    cameras = simulated_calibration(VIEWS, 320, 256)
+    placed = loss._placed(cameras, truth)
+    both = np.isfinite(truth).all(axis=-1).sum(axis=0) >= 2
+    assert both.mean() > 0.5
+    np.testing.assert_allclose(placed[both], places[both], atol=0.01)

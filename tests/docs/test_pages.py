@@ -14,6 +14,7 @@ from support.pages import BLOCKS, PAGES, ROOT, anchors, prose
 from rt_pose.config.build import build
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.decide import make_rules
+from train.config import TrainConfig
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "examples" / "README.md"]
@@ -84,8 +85,8 @@ CONFIGURATIONS = [b for b in BLOCKS if b.language == "yaml" and "--8<--" not in 
 
 @pytest.mark.parametrize("block", CONFIGURATIONS, ids=[f"{b.page}:{b.line}" for b in CONFIGURATIONS])
 def test_a_block_of_yaml_is_part_of_a_configuration(block: object) -> None:
-    text = getattr(block, "text")  # noqa: B009
-    build(RunConfig, yaml.safe_load(text), "the page")
+    text, page = getattr(block, "text"), getattr(block, "page")  # noqa: B009
+    build(TrainConfig if page == "docs/training.md" else RunConfig, yaml.safe_load(text), "the page")
 
 
 def test_the_trigger_of_the_readme_is_a_rule() -> None:

@@ -3,7 +3,8 @@
     video -> seek, decode (PyAV) -> one warp and one set of levels a clip -> sensor noise -> preprocessing
 
 Every clip is a function of the seed and its step alone, so a training resumed at a step sees what it would
-have seen. A clip never crosses from one video to another, nor a gap in one.
+have seen. A clip never crosses from one video to another, nor a gap in one. Where several cameras recorded
+together, a step has the same frames of each, every camera under a warp and levels of its own.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rt_pose.errors import UserError
@@ -52,6 +54,13 @@ class ClipBatch:
     video: Path
     start: int
     """Index of the first frame in the video."""
+    others: Sequence[ClipBatch] = ()
+    """The same frames as the other cameras recorded them, in the order of the cameras."""
+
+    @property
+    def views(self) -> list[ClipBatch]:
+        """The clip of each camera."""
+        return [self, *self.others]
 
 
 class ClipBatches:
@@ -69,6 +78,7 @@ class ClipBatches:
         again: int = 0,
         threads: int = 1,
         rank: int = 0,
+        others: Sequence[Sequence[IndexedVideo]] = (),
     ) -> None:
         """Choose what the clips are taken from.
 
@@ -95,6 +105,9 @@ class ClipBatches:
             Threads of the augmentation.
         rank
             Of several processes that train together, each has clips of its own.
+        others
+            For each video those of the other cameras, whose frames were exposed with its own, one by one;
+            empty: every video is by itself.
 
         Raises
         ------
@@ -106,7 +119,6 @@ class ClipBatches:
                 "clips under two draws of sensor noise need noise: both would be the same frames; set "
                 "augment.noise or augment.shot_noise above 0"
             )
-        self.videos = videos
         self.reader = ClipReader(spec.channels)
         self._spec = spec
         self._augment = augment
@@ -115,7 +127,10 @@ class ClipBatches:
         self._steps = range(first_step, first_step + steps)
         self._again = [i * clip_length // again for i in range(again)]
         self._threads = threads
-        self._starts = [video.starts(clip_length) for video in self.videos]
+        self._recordings = [
+            [video, *own] for video, own in zip(videos, others or [()] * len(videos), strict=True)
+        ]
+        self._starts = [common_starts(recording, clip_length) for recording in self._recordings]
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -124,38 +139,49 @@ class ClipBatches:
         changed = self._augmentation()
         # The next clip is decoded while the network works on this one.
         with ThreadPoolExecutor(1, "rt-pose-clips") as pool:
-            ahead: Future[Clip] | None = None
+            ahead: Future[list[Clip]] | None = None
             for step in self._steps:
-                clip = (ahead or pool.submit(self._decode, step)).result()
+                clips = (ahead or pool.submit(self._decode, step)).result()
                 ahead = pool.submit(self._decode, step + 1) if step + 1 in self._steps else None
-                yield self._batch(changed, clip, step)
+                yield self._batch(changed, clips, step)
 
-    def _decode(self, step: int) -> Clip:
-        """The first clip drawn for `step` that is whole."""
-        for video, start in itertools.islice(self._drawn(step), ATTEMPTS):
-            images = self.reader.read(video, start, self._length)
-            if images is not None:
-                return Clip(video, start, images)
+    def _decode(self, step: int) -> list[Clip]:
+        """The first clip drawn for `step` that is whole, of each camera."""
+        for recording, start in itertools.islice(self._drawn(step), ATTEMPTS):
+            clips = []
+            for video in recording:
+                images = self.reader.read(video, start, self._length)
+                if images is None:
+                    break
+                clips.append(Clip(video, start, images))
+            else:
+                return clips
         raise UserError(
             f"videos: {ATTEMPTS} clips drawn one after another hold frames that cannot be decoded "
             f"({len(self.reader.corrupt)} such frames so far); copy or convert the videos again"
         )
 
-    def _drawn(self, step: int) -> Iterator[tuple[IndexedVideo, int]]:
-        """Videos and first frames drawn for `step`, one after another without end."""
+    def _drawn(self, step: int) -> Iterator[tuple[list[IndexedVideo], int]]:
+        """Recordings and first frames drawn for `step`, one after another without end."""
         random = np.random.default_rng([*self._seed, step, _DECODING])
         counts = np.cumsum([len(starts) for starts in self._starts])
         while True:
             drawn = int(random.integers(counts[-1]))
             which = int(np.searchsorted(counts, drawn, side="right"))
-            yield self.videos[which], int(self._starts[which][drawn - (counts[which - 1] if which else 0)])
+            start = self._starts[which][drawn - (counts[which - 1] if which else 0)]
+            yield self._recordings[which], int(start)
 
     def _augmentation(self, device_id: int | None = None) -> Augmentation:
         size = self._length + len(self._again)
         return Augmentation(self._augment, self._spec, self._spec.channels, size, self._threads, device_id)
 
-    def _batch(self, changed: Augmentation, clip: Clip, step: int) -> ClipBatch:
+    def _batch(self, changed: Augmentation, clips: list[Clip], step: int) -> ClipBatch:
         random = np.random.default_rng([*self._seed, step, _CHANGING])
+        first, *others = [self._changed(changed, clip, random) for clip in clips]
+        return replace(first, others=others)
+
+    def _changed(self, changed: Augmentation, clip: Clip, random: np.random.Generator) -> ClipBatch:
+        """The clip of one camera as the network sees it."""
         warp = random_warp(self._augment, clip.images[0].shape, random)
         levels = draw_levels(self._augment, 1, random)
         frames = clip.images + [clip.images[i] for i in self._again]
@@ -181,6 +207,27 @@ class Clip:
     start: int
     images: list[Any]
     """(H, W, C) uint8 each: arrays, or tensors on a device."""
+
+
+def common_starts(videos: Sequence[IndexedVideo], clip_length: int) -> NDArray[np.intp]:
+    """Return the frames at which a clip can begin in each of several videos.
+
+    Parameters
+    ----------
+    videos
+        Videos that recorded together: frame i of each was exposed at one time.
+    clip_length
+        Number of frames T of a clip.
+
+    Returns
+    -------
+    NDArray
+        Indices, rising; empty where there is none.
+    """
+    starts = videos[0].starts(clip_length)
+    for video in videos[1:]:
+        starts = np.intersect1d(starts, video.starts(clip_length))
+    return starts
 
 
 def frame_from_augmented_input(spec: InputSpec, frame_size: tuple[int, int], warp: FloatArray) -> FloatArray:

@@ -9,6 +9,7 @@ rounding of the colour conversion. Damaged frames are not noticed here.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import torch
@@ -28,13 +29,17 @@ class DeviceClipBatches(ClipBatches):
         device, changed = torch.device("cuda", index), self._augmentation(index)
         for i in range(0, len(self._steps), AHEAD):
             steps = self._steps[i : i + AHEAD]
-            for at, clip in zip(steps, self._decoded(steps, device), strict=True):
-                yield self._batch(changed, clip, at)
+            for at, clips in zip(steps, self._decoded(steps, device), strict=True):
+                yield self._batch(changed, clips, at)
 
-    def _decoded(self, steps: range, device: torch.device) -> Iterator[Clip]:
-        """The clips drawn for `steps`, in their order."""
+    def _decoded(self, steps: range, device: torch.device) -> Iterator[list[Clip]]:
+        """The clips drawn for `steps`, in their order; of each camera one."""
         drawn = [next(self._drawn(step)) for step in steps]
-        ranges = [FrameRange(video.path, start) for video, start in drawn]
+        each = [(video, start) for recording, start in drawn for video in recording]
+        ranges = [FrameRange(video.path, start) for video, start in each]
         sequences = read_ranges(ranges, self._length, self._spec.channels, device)
-        for (video, start), frames in zip(drawn, sequences, strict=True):
-            yield Clip(video, start, list(frames))
+        clips = (
+            Clip(video, start, list(frames)) for (video, start), frames in zip(each, sequences, strict=True)
+        )
+        for recording, _ in drawn:
+            yield list(itertools.islice(clips, len(recording)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from rt_pose.errors import UserError, nearest
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.fitting.warm_start import find_checkpoint
-from train.losses import LOSSES, ClipRow, LabelRow
+from train.losses import LOSSES, LabelRow, ViewsRow
 from train.losses.terms import RAMP, START, uses_clips
 from train.models.backbones import BACKBONES
 
@@ -87,7 +87,7 @@ def _check_losses(config: TrainConfig) -> list[str]:
             "folder of them, as in `videos: [videos]`"
         )
     if config.videos and not on_clips:
-        names = [name for name, row in LOSSES.items() if isinstance(row, ClipRow)]
+        names = [name for name, row in LOSSES.items() if not isinstance(row, LabelRow)]
         problems.append(f"videos: no loss works on them; add one of {', '.join(names)} to `losses`")
     if on_clips and config.clip_length <= config.network.context:
         problems.append(
@@ -121,6 +121,11 @@ def _check_loss(name: str, loss: LossConfig) -> list[str]:
             problems.append(f"losses.{name}.{key}: expected a share between 0 and 1, got {given[key]}")
     if loss.variance is not None and not 0 < loss.variance < 1:
         problems.append(f"losses.{name}.variance: expected a share between 0 and 1, got {loss.variance}")
+    if isinstance(LOSSES[name], ViewsRow) and not loss.calibration:
+        problems.append(
+            f"losses.{name}.calibration: it holds calibrated cameras against each other; name their "
+            "calibration, a file in the data folder, as in `calibration: calibration.toml`"
+        )
     if loss.frames is not None and loss.frames < 1:
         problems.append(f"losses.{name}.frames: expected 1 or more, got {loss.frames}")
     start, ramp = given.get("start", START), given.get("ramp", RAMP)

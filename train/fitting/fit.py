@@ -240,7 +240,7 @@ def check_step_memory(job: Job, trainings: int = 1) -> None:
     notes = check_memory(
         training_memory(job.make_network(), job.spec, frame_bytes),
         job.config,
-        job.config.clip_length + resampled_frames(job.config) if terms.clips else 0,
+        job.unlabeled.views * (job.config.clip_length + resampled_frames(job.config)) if terms.clips else 0,
         None if free is None else free // trainings,
     )
     if notes:

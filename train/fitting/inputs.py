@@ -102,7 +102,7 @@ def read_inputs(config: TrainConfig, data: Path | None = None) -> Job:
         *near_copies_note(frames.xy[split.train], frames.xy[split.validation]),
     ):
         _LOG.info(line)
-    unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec)
+    unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec, folder)
     datasets = [each.name for each in folders] if len(folders) > 1 else []
     return Job(config, folder, frames, split, spec, unlabeled, datasets=datasets)
 

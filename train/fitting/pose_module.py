@@ -132,21 +132,21 @@ class PoseModule(lightning.LightningModule):
 
     def _on_clip(self, clip: ClipBatch) -> Tensor:
         """The losses on clips, weighted and annealed in; each is logged as it is, without its weight."""
-        animals = self._predict_clip(clip)
-        diffuse = torch.stack([_diffuse(inputs, clip) for inputs in animals]).mean()
+        found = [(view, inputs) for view in clip.views for inputs in self._predict_clip(view)]
+        diffuse = torch.stack([_diffuse(inputs, view) for view, inputs in found]).mean()
         self.log("train/diffuse", diffuse, batch_size=len(clip.images))
+        inputs = [own for _, own in found]
         total = torch.zeros((), device=clip.images.device)
         for term in self._terms.clips:
             factor = term.factor(self.global_step)
             if factor > 0:
-                mean = torch.stack([term.loss(inputs) for inputs in animals]).mean()
-                value = self._finite(term.name, mean)
+                value = self._finite(term.name, term.value(inputs))
                 self.log(f"train/{term.name}", value, batch_size=len(clip.images))
                 total = total + factor * term.weight * value
         return total
 
     def _predict_clip(self, clip: ClipBatch) -> list[ClipInputs]:
-        """The network's answer to a clip, for each animal in it."""
+        """The network's answer to the clip of one camera, for each animal in it."""
         images = torch.cat([clip.images, clip.second])
         context_policy = clip_context(len(clip.images), clip.again)
         logits = self.logits(images, context_policy)

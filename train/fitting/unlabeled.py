@@ -16,8 +16,9 @@ from train.data.clips import ClipBatches
 from train.data.device_clips import DeviceClipBatches
 from train.data.labels import LabeledFrames
 from train.data.videos import IndexedVideo, check_videos, find_videos
-from train.losses import LOSSES
-from train.losses.loss_context import LossContext
+from train.fitting.calibrated_views import calibrated_views
+from train.losses import LOSSES, ViewsRow
+from train.losses.loss_context import CalibratedViews, LossContext
 from train.losses.motion import motion_px
 from train.losses.terms import Terms, build_terms, resampled_frames, uses_clips
 from train.models.heads import STRIDE
@@ -31,7 +32,13 @@ class Unlabeled:
     """The loss's terms, and the videos that those on clips work on."""
 
     terms: Terms
-    videos: list[IndexedVideo]
+    recordings: list[list[IndexedVideo]]
+    """For each recording the video of each camera; of a single camera one."""
+
+    @property
+    def views(self) -> int:
+        """How many cameras a step has a clip of."""
+        return max(map(len, self.recordings), default=0)
 
     def clips(self, config: TrainConfig, spec: InputSpec, start: int) -> ClipBatches | None:
         """Return the clips of a training's steps, from the first that needs one.
@@ -55,7 +62,7 @@ class Unlabeled:
         first = max(start, self.terms.first_clip_step)
         kind = DeviceClipBatches if config.decoder == "nvdec" else ClipBatches
         return kind(
-            self.videos,
+            [recording[0] for recording in self.recordings],
             spec,
             config.augment,
             config.clip_length,
@@ -65,6 +72,7 @@ class Unlabeled:
             again=resampled_frames(config),
             threads=2,
             rank=rank(config),
+            others=[recording[1:] for recording in self.recordings],
         )
 
 
@@ -100,7 +108,11 @@ def index_videos(config: TrainConfig, folder: Path) -> list[IndexedVideo]:
 
 
 def prepare(
-    config: TrainConfig, videos: list[IndexedVideo], train: LabeledFrames, spec: InputSpec
+    config: TrainConfig,
+    videos: list[IndexedVideo],
+    train: LabeledFrames,
+    spec: InputSpec,
+    folder: Path = Path(),
 ) -> Unlabeled:
     """Build every loss.
 
@@ -114,6 +126,8 @@ def prepare(
         The training frames: nothing is fitted to those that validate.
     spec
         Input of the network.
+    folder
+        The data folder, which the path of a calibration is relative to.
 
     Returns
     -------
@@ -126,8 +140,13 @@ def prepare(
         Where a loss gets nothing to work on, or where labels and videos differ in size.
     """
     _check_noise(config)
+    calibrated: CalibratedViews | None = None
+    recordings = [[video] for video in videos]
     for name in uses_clips(config):
-        if "eps" in LOSSES[name].settings:
+        row = LOSSES[name]
+        if isinstance(row, ViewsRow):
+            calibrated, recordings = calibrated_views(name, config, folder, videos, train)
+        elif "eps" in row.settings:
             _check_sizes(name, train, videos)
     height, width = train.images[0].shape[:2]
     labels = train.xy.reshape(-1, len(train.keypoints), 2)  # of several animals a row for each
@@ -143,12 +162,16 @@ def prepare(
             (width / spec.width * STRIDE, height / spec.height * STRIDE),
             (spec.width // STRIDE, spec.height // STRIDE),
             derived,
+            calibrated,
         )
 
     if videos:
         frames = sum(len(video.times) for video in videos)
-        _LOG.info(f"{len(videos)} unlabeled videos, {frames} frames; a clip of {config.clip_length} a step")
-    return Unlabeled(build_terms(config, context), videos)
+        cameras = f" of each of {len(recordings[0])} cameras" if calibrated else ""
+        _LOG.info(
+            f"{len(videos)} unlabeled videos, {frames} frames; a clip of {config.clip_length}{cameras} a step"
+        )
+    return Unlabeled(build_terms(config, context), recordings)
 
 
 def _check_noise(config: TrainConfig) -> None:

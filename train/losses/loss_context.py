@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,26 @@ from torch import Tensor
 
 from rt_pose.errors import UserError, nearest
 from rt_pose.types import FloatArray
+from rt_pose.views.camera import CalibratedCamera
 from train.config import LossConfig
 from train.losses.clip import ClipInputs
 
 ClipLoss = Callable[[ClipInputs], Tensor]
+ViewsLoss = Callable[[Sequence[ClipInputs]], Tensor]
+"""Of the clips that V cameras recorded together, in the order of the cameras."""
+
+
+@dataclass
+class CalibratedViews:
+    """The V calibrated cameras of the clips, and the labels of frames that were exposed together."""
+
+    calibration: str
+    """The file, for messages."""
+    cameras: list[CalibratedCamera]
+    """With the names that paths of videos and labels have them by, in px of the frames."""
+    labels: FloatArray
+    """(V, G, K, 2) of G times at which two cameras or more have a labeled frame, frame px; NaN where
+    unlabeled."""
 
 
 @dataclass
@@ -35,6 +51,8 @@ class LossContext:
     """(width, height)."""
     motion: Callable[[], FloatArray]
     """(K,) frame px that keypoints move from frame to frame, derived from labels and videos."""
+    calibrated: CalibratedViews | None = None
+    """Where a loss holds several calibrated cameras against each other."""
 
     @property
     def min_confidence(self) -> float:
@@ -79,6 +97,14 @@ class FittedLoss:
     """A loss that is ready, and a sentence that says what it tolerates."""
 
     loss: ClipLoss
+    note: str
+
+
+@dataclass
+class FittedViewsLoss:
+    """The same of a loss on the clips of several cameras."""
+
+    loss: ViewsLoss
     note: str
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from train.config import LossConfig, TrainConfig
-from train.losses import LOSSES, ClipRow, LabelRow
+from train.losses import LOSSES, LabelRow, ViewsRow
+from train.losses.clip import ClipInputs
 from train.losses.heatmap import LossInputs
-from train.losses.loss_context import ClipLoss, LossContext
+from train.losses.loss_context import ClipLoss, LossContext, ViewsLoss
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,7 +56,56 @@ class ClipTerm:
         float
             0 before `first_step`, then rising to 1.
         """
-        return float(np.clip((step - self.first_step + 1) / max(self.ramp_steps, 1), 0.0, 1.0))
+        return _ramp(step, self.first_step, self.ramp_steps)
+
+    def value(self, clips: Sequence[ClipInputs]) -> Tensor:
+        """Return the loss on the clips of a step, without its weight.
+
+        Parameters
+        ----------
+        clips
+            One of each camera, and of each animal in it.
+
+        Returns
+        -------
+        Tensor
+            A scalar, the mean over these.
+        """
+        return torch.stack([self.loss(clip) for clip in clips]).mean()
+
+
+@dataclass
+class ViewsTerm:
+    """A loss on the clips of several cameras, annealed as a `ClipTerm` is."""
+
+    name: str
+    weight: float
+    loss: ViewsLoss
+    first_step: int
+    ramp_steps: int
+
+    def factor(self, step: int) -> float:
+        """See `ClipTerm.factor`."""
+        return _ramp(step, self.first_step, self.ramp_steps)
+
+    def value(self, clips: Sequence[ClipInputs]) -> Tensor:
+        """Return the loss on the clips of a step, without its weight.
+
+        Parameters
+        ----------
+        clips
+            One of each camera, in the order of the cameras.
+
+        Returns
+        -------
+        Tensor
+            A scalar.
+        """
+        return self.loss(clips)
+
+
+def _ramp(step: int, first_step: int, ramp_steps: int) -> float:
+    return float(np.clip((step - first_step + 1) / max(ramp_steps, 1), 0.0, 1.0))
 
 
 @dataclass
@@ -62,7 +113,7 @@ class Terms:
     """All of them."""
 
     labels: list[LabelTerm]
-    clips: list[ClipTerm]
+    clips: list[ClipTerm | ViewsTerm]
 
     @property
     def first_clip_step(self) -> int:
@@ -120,10 +171,16 @@ def build_terms(config: TrainConfig, context: Callable[[str, LossConfig], LossCo
         if isinstance(row, LabelRow):
             terms.labels.append(LabelTerm(name, weight, row.loss))
             continue
-        built = row.build(context(name, settings))
-        _LOG.info(f"{name}: weight {weight:g}, {built.note}")
         first, ramp = annealing(settings, config.steps)
-        terms.clips.append(ClipTerm(name, weight, built.loss, first, ramp))
+        term: ClipTerm | ViewsTerm
+        if isinstance(row, ViewsRow):
+            views = row.build(context(name, settings))
+            term, note = ViewsTerm(name, weight, views.loss, first, ramp), views.note
+        else:
+            single = row.build(context(name, settings))
+            term, note = ClipTerm(name, weight, single.loss, first, ramp), single.note
+        _LOG.info(f"{name}: weight {weight:g}, {note}")
+        terms.clips.append(term)
     return terms
 
 
@@ -182,4 +239,4 @@ def uses_clips(config: TrainConfig) -> list[str]:
     config
         Of the training; unknown names are passed over.
     """
-    return [name for name in config.losses if isinstance(LOSSES.get(name), ClipRow)]
+    return [name for name in config.losses if name in LOSSES and not isinstance(LOSSES[name], LabelRow)]

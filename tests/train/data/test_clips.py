@@ -229,3 +229,38 @@ def test_clips_of_old_444_recordings_are_the_frames_of_the_whole(data_dir: Path)
         if frame.index == start + 3:
             break
     assert not messages
+
+
+def test_clips_of_several_cameras_are_of_the_same_frames_each_changed_by_itself(tmp_path: Path) -> None:
+    first = write_disc(tmp_path / "a.mkv", frames=120)
+    second = write_disc(tmp_path / "b.mkv", frames=121, skipped=(20,))
+    alone, other = check_videos([first], 4), check_videos([second], 4)
+    made = list(ClipBatches(alone, SPEC, OFF, 4, seed=0, steps=30, others=[other]))
+    for clip in made:
+        assert [view.video.name for view in clip.views] == ["a.mkv", "b.mkv"]
+        starts = {view.start for view in clip.views}
+        assert starts == {clip.start}
+        assert not 16 < clip.start < 20, "a frame is missing there in the second"
+    augment = replace(OFF, rotate_deg=25, scale=0.2, brightness=0.4)
+    options = {"seed": 0, "steps": 3}
+    several = ClipBatches(alone, SPEC, augment, 4, others=[other], **options)  # type: ignore[arg-type]
+    single = ClipBatches(alone, SPEC, augment, 4, **options)  # type: ignore[arg-type]
+    for clip, plain in zip(several, single, strict=True):
+        one, two = clip.views
+        assert (one.from_input - two.from_input).abs().max() > 0.01
+        if clip.start == plain.start:
+            np.testing.assert_array_equal(one.images, plain.images)
+        for view in clip.views:
+            shift = 0 if view is one or view.start < 20 else 1
+            truth = np.stack([place(view.start + t + shift) for t in range(4)])
+            back = undo_affine(_disc_only(view.images.clone(), truth, view), view.from_input.double())
+            np.testing.assert_allclose(back.numpy(), truth, atol=0.15)
+
+
+def test_a_frame_that_is_damaged_in_one_camera_is_passed_over_in_all(tmp_path: Path) -> None:
+    whole = write_disc(tmp_path / "whole.avi", frames=60, codec="mpeg4")
+    damaged = _with_a_damaged_frame(whole, tmp_path / "damaged.avi", 40, kept=0.0)
+    videos, others = check_videos([whole], 4), check_videos([damaged], 4)
+    clips = list(ClipBatches(videos, SPEC, OFF, 4, seed=0, steps=20, others=[others]))
+    assert all(not clip.start <= 40 < clip.start + 4 for clip in clips)
+    assert all(len(clip.views) == 2 for clip in clips)

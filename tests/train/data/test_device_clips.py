@@ -30,7 +30,10 @@ def disc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_disc(tmp_path_factory.mktemp("clips") / "disc.mkv")
 
 
-def test_both_draw_the_same_clips_in_the_same_changes(disc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cameras", [1, 2])
+def test_both_draw_the_same_clips_in_the_same_changes(
+    disc: Path, monkeypatch: pytest.MonkeyPatch, cameras: int
+) -> None:
     """Over the seam between two readers, and from any step on."""
     frames = [frame.image for frame in read_frames(disc, 1)]
     asked: list[int] = []
@@ -45,15 +48,18 @@ def test_both_draw_the_same_clips_in_the_same_changes(disc: Path, monkeypatch: p
     monkeypatch.setattr(torch.cuda, "current_device", lambda: None)
     monkeypatch.setattr(torch, "device", lambda *_: None)
     augment = replace(OFF, rotate_deg=20, shift=0.05, contrast=0.2)
+    videos = check_videos([disc], 4)
     made = [
-        list(kind(check_videos([disc], 4), SPEC, augment, 4, 7, steps=5, first_step=3))
+        list(kind(videos, SPEC, augment, 4, 7, steps=5, first_step=3, others=[videos[: cameras - 1]]))
         for kind in (ClipBatches, DeviceClipBatches)
     ]
-    for one, other in zip(*made, strict=True):
-        assert (one.start, one.video) == (other.start, other.video)
-        np.testing.assert_array_equal(one.images.numpy(), other.images.numpy())
-        np.testing.assert_array_equal(one.from_input.numpy(), other.from_input.numpy())
-    assert asked == [2, 2, 1]
+    for clips in zip(*made, strict=True):
+        for one, other in zip(*(clip.views for clip in clips), strict=True):
+            assert (one.start, one.video) == (other.start, other.video)
+            np.testing.assert_array_equal(one.images.numpy(), other.images.numpy())
+            np.testing.assert_array_equal(one.from_input.numpy(), other.from_input.numpy())
+        assert len(clips[0].views) == cameras
+    assert asked == [2 * cameras, 2 * cameras, cameras]
 
 
 def test_each_process_has_clips_of_its_own(disc: Path) -> None:
