@@ -26,7 +26,7 @@ from rt_pose.drivers import DriverContext, make_output
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.camera_path import camera_paths
-from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
+from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.edges import EdgeInbox
@@ -34,6 +34,7 @@ from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.publish import Publisher
+from rt_pose.loop.stages import Channels, Stages
 from rt_pose.loop.view_groups import GroupReporter, ViewGroups, group_paths
 from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.package import DriftSpec, InputSpec, TrackingSpec
