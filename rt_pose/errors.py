@@ -110,6 +110,29 @@ def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, 
     return a, second()
 
 
+def check_range(where: str, name: str, value: float | None, low: float, high: float) -> None:
+    """Check a number of a configuration.
+
+    Parameters
+    ----------
+    where
+        Key of the configuration to name in the message.
+    name
+        Key of the number below `where`.
+    value
+        The number; None, where it was left out, is right.
+    low, high
+        Its least and its largest value.
+
+    Raises
+    ------
+    UserError
+        Where it lies outside, or is NaN.
+    """
+    if value is not None and not low <= value <= high:
+        raise UserError(f"{where}: {name} must be between {low:g} and {high:g}, got {value:.10g}")
+
+
 class ErrorCollector:
     """Goes on after a mistake, so that all of them are reported in one error."""
 

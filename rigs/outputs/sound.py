@@ -21,7 +21,7 @@ from rigs.timed_lines import ANALOG
 from rt_pose import extras
 from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 from rt_pose.types import Ack, Command, OutputInfo
 
 LIBRARY_REMEDY = "PortAudio is not installed: `sudo apt install libportaudio2`"
@@ -266,11 +266,7 @@ def _check(options: SoundOptions, where: str) -> None:
         check_delay(where, options.delay_ms)
     if not options.sounds or not all(options.sounds):
         raise UserError(f"{where}.sounds: expected tones such as `4000 Hz`, or WAV files, at least one")
-    for name, value, low, high in (
-        ("volume", options.volume, 0.0, 1.0),
-        ("ramp_ms", options.ramp_ms, 0.0, 1000.0),
-        ("rate_hz", options.rate_hz, 8000, 192_000),
-        ("latency_ms", options.latency_ms, 1.0, 1000.0),
-    ):
-        if not low <= value <= high:
-            raise UserError(f"{where}: {name} must be between {low:g} and {high:g}, got {value:g}")
+    check_range(where, "volume", options.volume, 0.0, 1.0)
+    check_range(where, "ramp_ms", options.ramp_ms, 0.0, 1000.0)
+    check_range(where, "rate_hz", options.rate_hz, 8000, 192_000)
+    check_range(where, "latency_ms", options.latency_ms, 1.0, 1000.0)
