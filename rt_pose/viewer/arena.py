@@ -17,7 +17,8 @@ from rt_pose.viewer.picture_view import PictureView
 from rt_pose.viewer.placement import camera_geometry, place_zones
 from rt_pose.viewer.pose_items import PoseItems
 from rt_pose.viewer.reprojection_items import ReprojectionItems
-from rt_pose.viewer.view_state import CameraState, time_of
+from rt_pose.viewer.trace import time_of
+from rt_pose.viewer.view_state import CameraState
 from rt_pose.viewer.zones import light, zone_items
 
 

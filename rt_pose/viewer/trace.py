@@ -5,8 +5,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.viewer.messages import FrameMessage, Pose3DMessage, PoseMessage
+
 TRACE_CAPACITY = 8192
 """Samples kept per camera: ten seconds at 800 frames a second."""
+
+
+def time_of(message: PoseMessage | Pose3DMessage | FrameMessage) -> int:
+    """Get the time at which a message stands on a time axis.
+
+    Parameters
+    ----------
+    message
+        The message.
+
+    Returns
+    -------
+    int
+        Its exposure (in space, of the newest observation), or its publication where that is not known, ns.
+    """
+    header = message.header
+    return header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns
 
 
 class Trace:
