@@ -65,26 +65,6 @@ class Trace:
         self._values[:, at] = values
         self._count += 1
 
-    def since(self, t_ns: int, channel: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Read one channel from a time on.
-
-        Parameters
-        ----------
-        t_ns
-            The time, ns.
-        channel
-            Number of the channel, from 0.
-
-        Returns
-        -------
-        tuple[NDArray[np.int64], NDArray[np.float32]]
-            Times (ns) and values, oldest first.
-        """
-        capacity = len(self._t_ns)
-        order = np.arange(max(0, self._count - capacity), self._count) % capacity
-        order = order[self._t_ns[order] >= t_ns]
-        return self._t_ns[order], self._values[channel, order]
-
     def between(self, start_ns: int, end_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Read all channels over a span.
 
