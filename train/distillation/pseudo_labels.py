@@ -124,7 +124,7 @@ def _weighted(
     per_batch = int(np.clip(round(config.pseudo.share * config.batch_size), 1, config.batch_size - 1))
     _LOG.info(f"{per_batch} of a batch's {config.batch_size} frames are theirs, weight {weight:g}")
     notes = notes | {"per_batch": per_batch, "weight": weight}
-    return Pseudo(frames, known * weight, per_batch, notes)
+    return Pseudo(frames, np.where(known, float(weight), 0.0), per_batch, notes)
 
 
 def _choose_frames(
