@@ -81,6 +81,22 @@ def explain_long_name(error: OSError) -> str:
     return f"a name is too long for a path: {str(error.filename)[:LONG_NAME_CHARS]}..."
 
 
+def first_line(error: BaseException) -> str:
+    """Get the first line of an error of a library; what follows is its place there.
+
+    Parameters
+    ----------
+    error
+        The error.
+
+    Returns
+    -------
+    str
+        The line; the class where there is none.
+    """
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
     """Run two checks, and report the mistakes of both in one error.
 
