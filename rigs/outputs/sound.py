@@ -17,7 +17,7 @@ from rigs.hang_guard import HEARTBEAT_MS, HangGuard
 from rigs.option_checks import check_delay
 from rigs.serial_link import DeviceFault
 from rigs.sounds import CHUNK, Voice, make_voice, plan_sound
-from rigs.timed_lines import ANALOG
+from rigs.timed_lines import ANALOG, impossible
 from rt_pose import extras
 from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
@@ -222,13 +222,7 @@ class SoundOutput:
             return "the output is not open"
         if command.action not in ANALOG:
             return f"a sound card takes no {command.action}"
-        if not 0 <= command.line < len(self._voices):
-            return f"no such line: there are {len(self._voices)}, from 0"
-        if command.action in ("pulse", "train") and command.duration_us <= 0:
-            return f"a {command.action} needs a duration"
-        if command.action == "train" and (command.count < 1 or command.period_us <= command.duration_us):
-            return "a train needs a count, and a period longer than its pulses"
-        return ""
+        return impossible(command, len(self._voices))
 
     def _raise_ended(self) -> None:
         with self._stream_lock:
