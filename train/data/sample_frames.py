@@ -89,11 +89,7 @@ def read_frames_at(video: Path, indices: Sequence[int], channels: Channels) -> I
         Where the file is not a video, or breaks off.
     """
     with VideoReader(video, channels) as reader:
-        for index in indices:
-            reader.skip(index - reader.at)
-            frame = reader.read()
-            if frame is not None:
-                yield frame
+        yield from reader.read_at(indices)
 
 
 def labels_of(spec: InputSpec, keypoints: list[str], file: Path) -> LabeledFrames:
