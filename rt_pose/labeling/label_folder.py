@@ -55,11 +55,6 @@ class LabelFolder:
     """The labels file of each image that stands in one."""
 
     @property
-    def keypoints(self) -> list[str]:
-        """Names of the K keypoints, of every animal."""
-        return self.points.keypoints
-
-    @property
     def is_project(self) -> bool:
         """Whether it is a DeepLabCut project."""
         return self.table is None
