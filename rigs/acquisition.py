@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 
 
 @dataclass
@@ -48,14 +48,10 @@ class AcquisitionOptions:
         UserError
             Where a number lies outside its range.
         """
-        for name, value, low, high in (
-            ("rate_hz", self.rate_hz, 0.1, 2000.0),
-            ("exposure_us", self.exposure_us, 1.0, 1e7),
-            ("gain_db", self.gain_db, -20.0, 100.0),
-            ("buffers", self.buffers, 2, 1000),
-        ):
-            if value is not None and not low <= value <= high:
-                raise UserError(f"{where}: {name} must be between {low:g} and {high:g}, got {value:g}")
+        check_range(where, "rate_hz", self.rate_hz, 0.1, 2000.0)
+        check_range(where, "exposure_us", self.exposure_us, 1.0, 1e7)
+        check_range(where, "gain_db", self.gain_db, -20.0, 100.0)
+        check_range(where, "buffers", self.buffers, 2, 1000)
         if self.roi and (len(self.roi) != 4 or min(self.roi[:2]) < 0 or min(self.roi[2:]) < 1):
             raise UserError(f"{where}: roi must be [x, y, width, height] in px, got {self.roi}")
         if self.trigger == "software" and self.rate_hz is None:

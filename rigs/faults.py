@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from rigs.hashing import uniform
 from rt_pose.clock import NS_PER_MS
-from rt_pose.errors import UserError
+from rt_pose.errors import check_range
 
 
 @dataclass
@@ -65,14 +65,8 @@ class Faults:
         UserError
             Where a share or a delay lies outside its range.
         """
-        for name, value, high in (
-            ("drop", options.drop, 0.9),
-            ("late", options.late, 1.0),
-            ("jitter_ms", options.jitter_ms, 1000.0),
-            ("late_ms", options.late_ms, 10_000.0),
-        ):
-            if not 0.0 <= value <= high:
-                raise UserError(f"{where}.faults: {name} must be between 0 and {high:g}, got {value:g}")
+        for name, high in (("drop", 0.9), ("late", 1.0), ("jitter_ms", 1000.0), ("late_ms", 10_000.0)):
+            check_range(f"{where}.faults", name, getattr(options, name), 0.0, high)
         self._options, self._camera = options, camera
         self._seed = seed if options.seed is None else options.seed
 

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from rigs.grabbing import DeviceLost
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, first_line
 
 PATH_VARIABLE = "GENICAM_GENTL64_PATH"
 SUCCESS, TIMEOUT = 0, -1011
@@ -275,22 +275,6 @@ def library_errors() -> tuple[type[Exception], ...]:
     from genicam import genapi, gentl
 
     return (genapi.GenericException, gentl.GenericException)
-
-
-def first_line(error: Exception) -> str:
-    """Get the first line of an error of the library; what follows is its place in C++.
-
-    Parameters
-    ----------
-    error
-        The error.
-
-    Returns
-    -------
-    str
-        The line; the class where there is none.
-    """
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 @contextmanager

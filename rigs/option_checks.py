@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 
-from rt_pose.errors import UserError, nearest
+from rt_pose.errors import UserError, check_range, nearest
 from rt_pose.types import Command
 
 LONGEST_DELAY_MS = 1000.0
@@ -25,8 +25,32 @@ def check_delay(where: str, delay_ms: float) -> None:
     UserError
         Where it is not between 0 and 1000 ms.
     """
-    if not 0.0 <= delay_ms <= LONGEST_DELAY_MS:
-        raise UserError(f"{where}: delay_ms must be between 0 and {LONGEST_DELAY_MS:g}, got {delay_ms:g}")
+    check_range(where, "delay_ms", delay_ms, 0.0, LONGEST_DELAY_MS)
+
+
+def check_watchdog(where: str, watchdog_ms: int, answer_ms: int) -> None:
+    """Check the times of a board that makes its lines low where no heartbeat comes.
+
+    Parameters
+    ----------
+    where
+        Place of the options in the configuration, for the message.
+    watchdog_ms
+        How long the board waits for a heartbeat, ms.
+    answer_ms
+        How long an answer of the board is waited for, ms.
+
+    Raises
+    ------
+    UserError
+        Where one lies outside its range.
+    """
+    check_range(where, "watchdog_ms", watchdog_ms, 20, 10_000)
+    if not 1 <= answer_ms < watchdog_ms:
+        raise UserError(
+            f"{where}: answer_ms must be between 1 and watchdog_ms ({watchdog_ms}), got {answer_ms}: no "
+            "heartbeat goes out while an answer is waited for"
+        )
 
 
 def check_port(where: str, port: int, least: int = 1) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from rigs.serial_ports import close_port
 from rt_pose.clock import NS_PER_MS, Clock
@@ -64,7 +64,79 @@ class Answer(Generic[N]):
     came: threading.Event = field(default_factory=threading.Event)
 
 
-class SerialLink(Generic[N]):
+class PortReader:
+    """An open port that a thread of its own reads."""
+
+    fault_kind: ClassVar[type[Exception]] = DeviceFault
+    """Raised where the port cannot be written to."""
+
+    def __init__(self, serial: Any, clock: Clock, name: str) -> None:
+        """Start the thread; what `_feed` and `_awaited` need is there already.
+
+        Parameters
+        ----------
+        serial
+            An open port of pyserial, with timeouts for reading and writing.
+        clock
+            The host clock.
+        name
+            Name of the port, part of the thread's name.
+        """
+        self.fault = ""
+        """Why nothing can be sent or received any more."""
+        self.t_received_ns = 0
+        """When the last message came that could be read."""
+        self._serial, self._clock = serial, clock
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._reader = threading.Thread(target=self._read, name=f"rt-pose-serial-{name}", daemon=True)
+        self._reader.start()
+
+    def _send(self, data: bytes) -> int:
+        """Send bytes; returns when the port had taken them, ns."""
+        if not self.fault:
+            with self._lock:
+                try:
+                    self._serial.write(data)
+                except OSError as error:  # pyserial's own errors are OSErrors
+                    self.fault = self.fault or f"its port cannot be written to: {error}"
+        if self.fault:
+            raise self.fault_kind(self.fault)
+        return self._clock.now_ns()
+
+    def _end(self, last: bytes | None) -> None:
+        """End the thread and release the port, after last bytes where the port still takes them."""
+        self._closing.set()
+        if last is not None:
+            with suppress(OSError):  # a port that is gone
+                self._serial.write(last)
+        self._reader.join()
+        close_port(self._serial, self._clock)
+
+    def _read(self) -> None:
+        while not self._closing.is_set():
+            try:
+                data = self._serial.read(1)
+                if data and self._serial.in_waiting:
+                    data += self._serial.read(self._serial.in_waiting)
+            except OSError:
+                self.fault = self.fault or "its port is gone; is it unplugged?"
+                with self._lock:
+                    for came in self._awaited():
+                        came.set()
+                return
+            self._feed(data, self._clock.now_ns())
+
+    def _feed(self, data: bytes, now_ns: int) -> None:
+        """Take in what has come, in the reading thread."""
+        raise NotImplementedError
+
+    def _awaited(self) -> Iterable[threading.Event]:
+        """What those wait on who wait for an answer."""
+        raise NotImplementedError
+
+
+class SerialLink(PortReader, Generic[N]):
     """One open port. `close` ends its thread."""
 
     def __init__(
@@ -86,16 +158,9 @@ class SerialLink(Generic[N]):
         parser
             Reads what arrives.
         """
-        self.fault = ""
-        """Why nothing can be sent or received any more."""
-        self.t_received_ns = 0
-        """When the last message came."""
-        self._serial, self._clock, self._unasked, self._parser = serial, clock, unasked, parser
-        self._closing = threading.Event()
-        self._lock = threading.Lock()
+        self._unasked, self._parser = unasked, parser
         self._waiting: list[Answer[N]] = []
-        self._reader = threading.Thread(target=self._read, name=f"rt-pose-serial-{name}", daemon=True)
-        self._reader.start()
+        super().__init__(serial, clock, name)
 
     def write(self, message: bytes) -> int:
         """Send bytes without waiting for an answer.
@@ -115,15 +180,7 @@ class SerialLink(Generic[N]):
         DeviceFault
             Where the port cannot be written to, or has failed before.
         """
-        if not self.fault:
-            with self._lock:
-                try:
-                    self._serial.write(message)
-                except OSError as error:  # pyserial's own errors are OSErrors
-                    self.fault = self.fault or f"its port cannot be written to: {error}"
-        if self.fault:
-            raise DeviceFault(self.fault)
-        return self._clock.now_ns()
+        return self._send(message)
 
     def ask(self, message: bytes, matches: Callable[[N], bool], timeout_s: float) -> Answer[N]:
         """Send bytes and wait for their answer, which may not come.
@@ -170,25 +227,14 @@ class SerialLink(Generic[N]):
         last
             Last bytes to send where the port still takes them.
         """
-        self._closing.set()
-        if last is not None:
-            with suppress(OSError):  # a port that is gone
-                self._serial.write(last)
-        self._reader.join()
-        close_port(self._serial, self._clock)
+        self._end(last)
 
-    def _read(self) -> None:
-        while not self._closing.is_set():
-            try:
-                data = self._serial.read(1)
-                if data and self._serial.in_waiting:
-                    data += self._serial.read(self._serial.in_waiting)
-            except OSError:
-                self._break("its port is gone; is it unplugged?")
-                return
-            now_ns = self._clock.now_ns()
-            for message in self._parser.feed(data):
-                self._take(message, now_ns)
+    def _feed(self, data: bytes, now_ns: int) -> None:
+        for message in self._parser.feed(data):
+            self._take(message, now_ns)
+
+    def _awaited(self) -> Iterable[threading.Event]:
+        return (answer.came for answer in self._waiting)
 
     def _take(self, message: N, now_ns: int) -> None:
         self.t_received_ns = now_ns
@@ -199,12 +245,6 @@ class SerialLink(Generic[N]):
                 asked.came.set()
         if asked is None:
             self._unasked(message, now_ns)
-
-    def _break(self, why: str) -> None:
-        self.fault = self.fault or why
-        with self._lock:
-            for answer in self._waiting:
-                answer.came.set()
 
 
 def check_answers(fault: str, unanswered_ns: int, now_ns: int) -> int:

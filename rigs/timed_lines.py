@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rigs.hang_guard import HEARTBEAT_MS, HangGuard
+from rigs.hang_guard import HangGuard
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.types import Ack, Action, Command
 
@@ -27,8 +27,6 @@ RAMP_STEP_US = 2000
 MOST_LATE_NS = 500 * NS_PER_MS
 """Pulses that would begin later than this do not begin: the device cannot keep up with what was asked."""
 ASIDE_S = 0.005
-
-__all__ = ["ANALOG", "HEARTBEAT_MS", "ON_OFF", "TimedLines", "Undelivered", "Written", "failed", "levels"]
 
 
 class Undelivered(Exception):
@@ -217,13 +215,7 @@ class TimedLines:
             return "the output is not open"
         if command.action not in self.actions:
             return f"this output takes no {command.action}"
-        if not 0 <= command.line < self._count:
-            return f"no such line: there are {self._count}, from 0"
-        if command.action in ("pulse", "train") and command.duration_us <= 0:
-            return f"a {command.action} needs a duration"
-        if command.action == "train" and (command.count < 1 or command.period_us <= command.duration_us):
-            return "a train needs a count, and a period longer than its pulses"
-        return ""
+        return impossible(command, self._count)
 
     def _raise_fault(self) -> None:
         if self._fault is not None:
@@ -329,6 +321,30 @@ def _ramp(begin_us: int, duration_us: int, first: float, last: float) -> Iterato
     """A straight way from one level towards another in steps, without the other."""
     for elapsed_us in range(0, duration_us, RAMP_STEP_US):
         yield begin_us + elapsed_us, first + (last - first) * elapsed_us / duration_us
+
+
+def impossible(command: Command, lines: int) -> str:
+    """Find out why no device could carry a command out.
+
+    Parameters
+    ----------
+    command
+        The command.
+    lines
+        How many lines there are.
+
+    Returns
+    -------
+    str
+        The reason; empty where there is none.
+    """
+    if not 0 <= command.line < lines:
+        return f"no such line: there are {lines}, from 0"
+    if command.action in ("pulse", "train") and command.duration_us <= 0:
+        return f"a {command.action} needs a duration"
+    if command.action == "train" and (command.count < 1 or command.period_us <= command.duration_us):
+        return "a train needs a count, and a period longer than its pulses"
+    return ""
 
 
 def failed(command: Command, output: str, error: Undelivered) -> Ack:

@@ -81,6 +81,22 @@ def explain_long_name(error: OSError) -> str:
     return f"a name is too long for a path: {str(error.filename)[:LONG_NAME_CHARS]}..."
 
 
+def first_line(error: BaseException) -> str:
+    """Get the first line of an error of a library; what follows is its place there.
+
+    Parameters
+    ----------
+    error
+        The error.
+
+    Returns
+    -------
+    str
+        The line; the class where there is none.
+    """
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
     """Run two checks, and report the mistakes of both in one error.
 
@@ -108,6 +124,29 @@ def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, 
             raise UserError(f"{error}\n{another}") from error
         raise
     return a, second()
+
+
+def check_range(where: str, name: str, value: float | None, low: float, high: float) -> None:
+    """Check a number of a configuration.
+
+    Parameters
+    ----------
+    where
+        Key of the configuration to name in the message.
+    name
+        Key of the number below `where`.
+    value
+        The number; None, where it was left out, is right.
+    low, high
+        Its least and its largest value.
+
+    Raises
+    ------
+    UserError
+        Where it lies outside, or is NaN.
+    """
+    if value is not None and not low <= value <= high:
+        raise UserError(f"{where}: {name} must be between {low:g} and {high:g}, got {value:.10g}")
 
 
 class ErrorCollector:

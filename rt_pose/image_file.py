@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+"""Endings of pictures that are looked for in a folder."""
 EXIF_BYTES = 1 << 18
 """Metadata stands at a file's head."""
 

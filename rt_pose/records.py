@@ -118,6 +118,10 @@ class TrackRecord(Record, omit_defaults=True):
     detection: list[int] = []
     """(N,) row of the observation that a slot took; -1 for none."""
 
+    def lost_array(self) -> NDArray[np.bool_]:
+        """Return `lost` as (N, K)."""
+        return np.array(self.lost, bool).reshape(self.xy.shape[:2])
+
 
 class ControlRecord(Record):
     """An input: an order from the control socket, arming at start, a parameter change."""

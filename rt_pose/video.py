@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -167,6 +167,31 @@ class VideoReader:
                 return
             self._time_ns(frame)
             self._index += 1
+
+    def read_at(self, numbers: Iterable[int]) -> Iterator[VideoFrame]:
+        """Decode some frames, those between them without their pixels.
+
+        Parameters
+        ----------
+        numbers
+            Their indices, rising.
+
+        Yields
+        ------
+        VideoFrame
+            Those that are there.
+
+        Raises
+        ------
+        UserError
+            Where the recording breaks off.
+        """
+        for number in numbers:
+            self.skip(number - self._index)
+            frame = self.read()
+            if frame is None:
+                return
+            yield frame
 
     def close(self) -> None:
         """Release the file."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -32,7 +31,7 @@ from bench.headtohead.fly_data import (
     write_labels,
 )
 from bench.headtohead.our_chain import our_chain, track_ours
-from bench.headtohead.steps import call, once
+from bench.headtohead.steps import call, once, worker_command
 from bench.headtohead.tracks import tracks_of, write_tracks
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import UserError
@@ -119,8 +118,9 @@ def train_theirs(
         asked, answer = folder / "configuration.yaml", folder / "answer.json"
         asked.write_text(yaml.safe_dump(found), encoding="utf-8")
         words = ["train", asked, minutes * SECONDS_PER_MINUTE, threads, answer]
-        call(_worker(python, words), folder / "train.log")
-        call(_worker(python, ["export", folder / "model", folder / "export"]), folder / "export.log")
+        call(worker_command(python, WORKER, words), folder / "train.log")
+        exports = ["export", folder / "model", folder / "export"]
+        call(worker_command(python, WORKER, exports), folder / "export.log")
         return dict(json.loads(answer.read_bytes()))
 
     figures = once(folder, settings, do)
@@ -142,11 +142,6 @@ def their_settings() -> dict[str, Any]:
         Plain values.
     """
     return dict(yaml.safe_load(THEIR_CONFIGURATION.read_text(encoding="utf-8")))
-
-
-def _worker(python: Path, words: Sequence[Any]) -> list[str]:
-    absolute = [str(word.absolute()) if isinstance(word, Path) else str(word) for word in words]
-    return [str(python), str(WORKER), *absolute]
 
 
 def tracks_file(folder: Path, method: str = "") -> Path:
@@ -184,7 +179,7 @@ def their_program(folder: Path, python: Path, threads: int) -> WorkerProcess:
     WorkerProcess
         The process, its name not yet read.
     """
-    command = _worker(python, ["serve", folder / "export", threads, ANIMALS])
+    command = worker_command(python, WORKER, ["serve", folder / "export", threads, ANIMALS])
     return WorkerProcess(command, f"{python} (sleap-nn)")
 
 

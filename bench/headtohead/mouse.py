@@ -31,7 +31,7 @@ from bench.headtohead.litpose_settings import (
     their_configuration,
     write_training_labels,
 )
-from bench.headtohead.steps import call, once
+from bench.headtohead.steps import call, once, worker_command
 from rt_pose.errors import UserError
 from rt_pose.offline.find_videos import VideoJob
 from rt_pose.package import read_package
@@ -148,13 +148,8 @@ def _their_training(
     asked.write_text(json.dumps(configuration, indent=1), encoding="utf-8")
     clips = [] if video is None else [str(video)]
     words = ["train", asked, model, answer, threads, *clips]
-    call(_worker(python, words), folder / "train.log")
+    call(worker_command(python, WORKER, words), folder / "train.log")
     return dict(json.loads(answer.read_bytes()))
-
-
-def _worker(python: Path, words: Sequence[Any]) -> list[str]:
-    absolute = [str(word.absolute()) if isinstance(word, Path) else str(word) for word in words]
-    return [str(python), str(WORKER), *absolute]
 
 
 def _show_theirs(
@@ -171,7 +166,8 @@ def _show_theirs(
     day = [frame.image.copy() for frame in read_frames(other_day, 1)]
     given: dict[str, Any] = {"held": frames.held, "video": frames.video, "noisy": frames.noisy, "day": day}
     np.savez(asked, **given)
-    call(_worker(python, ["predict", folder / "model", asked, answer, threads]), folder / "predict.log")
+    words = ["predict", folder / "model", asked, answer, threads]
+    call(worker_command(python, WORKER, words), folder / "predict.log")
     with np.load(answer) as found:
         answers = {name: found[name] for name in found.files}
     write_measured(measured_of(answers, frames), folder / MEASURED)

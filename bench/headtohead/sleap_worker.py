@@ -109,15 +109,7 @@ class LivePoses:
         import torch
 
         torch.set_num_threads(threads)
-        make = onnxruntime.InferenceSession
-
-        def session(path: Any, *args: Any, **kwargs: Any) -> Any:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = threads
-            return make(path, options, *args, **kwargs)
-
-        # Its predictor leaves the number of threads open; the comparison fixes it for both sides.
-        onnxruntime.InferenceSession = session
+        shared.fix_threads(onnxruntime, threads)
         from sleap_nn.inference.predictor import Predictor
 
         self.name = (

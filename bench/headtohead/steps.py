@@ -129,6 +129,27 @@ def check_settings(folder: Path, there: dict[str, Any], here: dict[str, Any]) ->
         )
 
 
+def worker_command(python: Path, worker: Path, words: Sequence[Any]) -> list[str]:
+    """Make the command that starts a worker in another program's Python.
+
+    Parameters
+    ----------
+    python
+        That Python.
+    worker
+        The worker's file.
+    words
+        Its words; paths become absolute.
+
+    Returns
+    -------
+    list[str]
+        The command.
+    """
+    absolute = [str(word.absolute()) if isinstance(word, Path) else str(word) for word in words]
+    return [str(python), str(worker), *absolute]
+
+
 def call(command: Sequence[str], log: Path, environment: dict[str, str] | None = None) -> None:
     """Run a program of another environment, its output in a file.
 

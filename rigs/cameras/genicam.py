@@ -23,7 +23,6 @@ from rigs.gentl import (
     PATH_VARIABLE,
     Producer,
     ProducerCalls,
-    first_line,
     installed_producers,
     library_errors,
     load_producer,
@@ -33,7 +32,7 @@ from rigs.gentl import (
 from rigs.grabbing import Delivery, DeviceLost
 from rigs.library_camera import LibraryCamera
 from rt_pose.drivers import FoundDevice, camera_driver
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, first_line
 from rt_pose.extras import need, remedy, require
 
 NO_PRODUCER = (

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from rigs.cameras.video import FrameReader, VideoCamera, VideoOptions
 from rt_pose.drivers import FoundDevice, camera_driver
 from rt_pose.errors import UserError
-from rt_pose.image_file import read_image
+from rt_pose.image_file import SUFFIXES, read_image
 from rt_pose.video import Channels, VideoFrame, VideoInfo
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
 @dataclass

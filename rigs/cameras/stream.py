@@ -26,7 +26,7 @@ from rt_pose.drivers import (
     Grabbed,
     camera_driver,
 )
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 from rt_pose.types import CameraInfo, FloatArray
 from rt_pose.video import Channels
 from rt_pose.video_pixels import is_monochrome, pixels_of
@@ -73,8 +73,7 @@ class StreamCamera:
 
     def __init__(self, name: str, options: StreamOptions, context: DriverContext) -> None:
         self._where = where = f"cameras.{name}.options"
-        if options.rate_hz is not None and not 0.1 <= options.rate_hz <= 2000.0:
-            raise UserError(f"{where}: rate_hz must be between 0.1 and 2000, got {options.rate_hz:g}")
+        check_range(where, "rate_hz", options.rate_hz, 0.1, 2000.0)
         if options.size and (len(options.size) != 2 or min(options.size) < 1):
             raise UserError(f"{where}: size must be [width, height] in px, got {options.size}")
         self._name, self._options = name, options

@@ -16,7 +16,7 @@ from rigs.faults import FaultOptions, Faults
 from rigs.waiting import AHEAD_SHARE, wait_until
 from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import CameraFault, DriverContext, FoundDevice, camera_driver
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 from rt_pose.types import CameraInfo, FloatArray, FrameStamps
 from rt_pose.video import Channels, VideoFrame, VideoInfo, VideoReader, probe
 
@@ -128,8 +128,7 @@ class VideoCamera:
 
     def __init__(self, name: str, options: VideoOptions, context: DriverContext) -> None:
         where = f"cameras.{name}.options"
-        if options.rate_hz is not None and not 0.1 <= options.rate_hz <= 2000.0:
-            raise UserError(f"{where}: rate_hz must be between 0.1 and 2000, got {options.rate_hz:g}")
+        check_range(where, "rate_hz", options.rate_hz, 0.1, 2000.0)
         if options.start < 0:
             raise UserError(f"{where}: start must be 0 or more, got {options.start}")
         if options.size and (len(options.size) != 2 or min(options.size) < 1):

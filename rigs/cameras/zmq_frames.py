@@ -28,7 +28,7 @@ from rt_pose.drivers import (
     Grabbed,
     camera_driver,
 )
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 from rt_pose.types import CameraInfo, FloatArray, FrameStamps
 
 LOOPBACK = "tcp://127.0.0.1:"
@@ -84,12 +84,8 @@ class ZmqCamera:
                 f"{where}.address: expected {LOOPBACK}PORT, since frames are not authenticated, got "
                 f"{options.address!r}"
             )
-        if options.rate_hz is not None and not 0.1 <= options.rate_hz <= 2000.0:
-            raise UserError(f"{where}: rate_hz must be between 0.1 and 2000, got {options.rate_hz:g}")
-        if not 0.1 <= options.first_within_s <= 3600.0:
-            raise UserError(
-                f"{where}: first_within_s must be between 0.1 and 3600, got {options.first_within_s:g}"
-            )
+        check_range(where, "rate_hz", options.rate_hz, 0.1, 2000.0)
+        check_range(where, "first_within_s", options.first_within_s, 0.1, 3600.0)
         self._name, self._options, self._where = name, options, where
         self._clock = context.clock
         self._stopped = threading.Event()

@@ -7,14 +7,13 @@ also while another one waits for an answer.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from rigs.firmware.framing import Deframer, frame
 from rigs.firmware.protocol import Message
-from rigs.serial_ports import close_port
+from rigs.serial_link import PortReader
 from rt_pose.clock import Clock
 
 LAST_SEQ = 0xFFFF
@@ -36,8 +35,10 @@ class Exchange:
     came: threading.Event = field(default_factory=threading.Event)
 
 
-class BoxLink:
+class BoxLink(PortReader):
     """One open port. `close` ends its thread."""
+
+    fault_kind = BoxFault
 
     def __init__(self, serial: Any, clock: Clock, name: str, unasked: Callable[[Message, int], None]) -> None:
         """Start the thread that reads the port.
@@ -54,18 +55,11 @@ class BoxLink:
             Called, in the reading thread, with every message that no `exchange` waits for and the host time
             (ns) at which it arrived.
         """
-        self.fault = ""
-        """Why nothing can be sent or heard any more."""
-        self.t_received_ns = 0
-        """When the last message came that could be read."""
         self.unreadable = 0
-        self._serial, self._clock, self._unasked = serial, clock, unasked
-        self._closing = threading.Event()
-        self._lock = threading.Lock()
+        self._unasked, self._deframer = unasked, Deframer()
         self._waiting: dict[int, Exchange] = {}
         self._seq = 0
-        self._reader = threading.Thread(target=self._read, name=f"rt-pose-serial-{name}", daemon=True)
-        self._reader.start()
+        super().__init__(serial, clock, name)
 
     def next_seq(self) -> int:
         """Return a number for the next message: 1 to 65535, then 1 again."""
@@ -91,16 +85,7 @@ class BoxLink:
         BoxFault
             Where the port cannot be written to, or has failed before.
         """
-        if self.fault:
-            raise BoxFault(self.fault)
-        with self._lock:
-            try:
-                self._serial.write(frame(message))
-            except OSError as error:  # pyserial's own errors are OSErrors
-                self.fault = self.fault or f"its port cannot be written to: {error}"
-        if self.fault:
-            raise BoxFault(self.fault)
-        return self._clock.now_ns()
+        return self._send(frame(message))
 
     def exchange(self, message: Message, timeout_s: float) -> Exchange:
         """Send a message and wait for its answer, which may not come.
@@ -146,27 +131,15 @@ class BoxLink:
         last
             A last message to send where the port still takes one.
         """
-        self._closing.set()
-        if last is not None:
-            with suppress(OSError):  # a port that is gone
-                self._serial.write(frame(last))
-        self._reader.join()
-        close_port(self._serial, self._clock)
+        self._end(None if last is None else frame(last))
 
-    def _read(self) -> None:
-        deframer = Deframer()
-        while not self._closing.is_set():
-            try:
-                data = self._serial.read(1)
-                if data and self._serial.in_waiting:
-                    data += self._serial.read(self._serial.in_waiting)
-            except OSError:
-                self._break("its port is gone; is it unplugged?")
-                return
-            now = self._clock.now_ns()
-            for message in deframer.feed(data):
-                self._take(message, now)
-            self.unreadable = deframer.bad
+    def _feed(self, data: bytes, now_ns: int) -> None:
+        for message in self._deframer.feed(data):
+            self._take(message, now_ns)
+        self.unreadable = self._deframer.bad
+
+    def _awaited(self) -> Iterable[threading.Event]:
+        return (exchange.came for exchange in self._waiting.values())
 
     def _take(self, message: Message, now_ns: int) -> None:
         self.t_received_ns = now_ns
@@ -177,9 +150,3 @@ class BoxLink:
                 exchange.came.set()
         if exchange is None:
             self._unasked(message, now_ns)
-
-    def _break(self, why: str) -> None:
-        self.fault = self.fault or why
-        with self._lock:
-            for exchange in self._waiting.values():
-                exchange.came.set()

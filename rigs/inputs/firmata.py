@@ -29,7 +29,7 @@ from rigs.serial_ports import check_serial_port, find_boards
 from rigs.shared_port import SharedPort, shared_port
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, input_driver
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 from rt_pose.types import Edge, InputInfo
 
 FIRST_REPORT_S = 1.0
@@ -213,7 +213,5 @@ class FirmataInput(InputThread):
 
 def _check(options: FirmataInputOptions, where: str) -> None:
     check_serial_port(options, where)
-    if not 0 <= options.pin <= LAST_PIN:
-        raise UserError(f"{where}: pin must be between 0 and {LAST_PIN}, got {options.pin}")
-    if not 0.0 <= options.debounce_ms <= 1000.0:
-        raise UserError(f"{where}: debounce_ms must be between 0 and 1000, got {options.debounce_ms:g}")
+    check_range(where, "pin", options.pin, 0, LAST_PIN)
+    check_range(where, "debounce_ms", options.debounce_ms, 0.0, 1000.0)

@@ -22,7 +22,7 @@ from rigs.serial_ports import check_serial_port, find_boards
 from rigs.shared_port import SharedPort, shared_port
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, input_driver
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 from rt_pose.types import Edge, InputInfo
 
 OPEN_TIMEOUT_S = 4.0
@@ -277,10 +277,8 @@ class SerialTtlInput(InputThread):
 
 def _check(options: SerialTtlInputOptions, where: str) -> None:
     check_serial_port(options, where)
-    if not 0 <= options.line < protocol.MAX_LINES:
-        raise UserError(f"{where}: line must be between 0 and {protocol.MAX_LINES - 1}, got {options.line}")
-    if not 0.0 <= options.debounce_ms <= 1000.0:
-        raise UserError(f"{where}: debounce_ms must be between 0 and 1000, got {options.debounce_ms:g}")
+    check_range(where, "line", options.line, 0, protocol.MAX_LINES - 1)
+    check_range(where, "debounce_ms", options.debounce_ms, 0.0, 1000.0)
 
 
 def _check_line(state: protocol.InputState, where: str) -> None:

@@ -31,7 +31,7 @@ from rigs.serial_ports import check_serial_port, find_boards
 from rigs.shared_port import SharedPort, shared_port
 from rigs.timed_lines import ANALOG, ON_OFF, TimedLines, Undelivered, Written
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 from rt_pose.types import Ack, Command, OutputInfo
 
 LAST_PIN = 127
@@ -253,5 +253,4 @@ def _check(options: FirmataOptions, where: str) -> None:
             raise UserError(f"{where}.pins: expected 0 to {LAST_PIN}, got {pin}")
     if stray := [pin for pin in options.pwm if pin not in options.pins]:
         raise UserError(f"{where}.pwm: expected pins of `pins` ({options.pins}), got {stray[0]}")
-    if not 1 <= options.answer_ms <= 1000:
-        raise UserError(f"{where}: answer_ms must be between 1 and 1000, got {options.answer_ms}")
+    check_range(where, "answer_ms", options.answer_ms, 1, 1000)

@@ -24,7 +24,7 @@ from rigs.harp import (
     read_register,
     write_register,
 )
-from rigs.option_checks import check_delay
+from rigs.option_checks import check_delay, check_watchdog
 from rigs.serial_link import Answer, DeviceFault, check_answers, heartbeat_ms
 from rigs.serial_ports import check_serial_port, find_boards
 from rigs.shared_port import SharedPort, shared_port
@@ -329,10 +329,4 @@ def _check(options: HarpOptions, where: str) -> None:
             raise UserError(f"{where}.outputs: the board has no output '{name}'{nearest(name, OUTPUTS)}")
     if not options.outputs or len(set(options.outputs)) < len(options.outputs):
         raise UserError(f"{where}.outputs: expected different outputs, at least one, got {options.outputs}")
-    if not 20 <= options.watchdog_ms <= 10_000:
-        raise UserError(f"{where}: watchdog_ms must be between 20 and 10000, got {options.watchdog_ms}")
-    if not 1 <= options.answer_ms < options.watchdog_ms:
-        raise UserError(
-            f"{where}: answer_ms must be between 1 and watchdog_ms ({options.watchdog_ms}), got "
-            f"{options.answer_ms}: no heartbeat goes out while an answer is waited for"
-        )
+    check_watchdog(where, options.watchdog_ms, options.answer_ms)

@@ -18,7 +18,7 @@ from rigs.timed_lines import ANALOG, ON_OFF, TimedLines, Undelivered, Written
 from rt_pose import extras
 from rt_pose.clock import NS_PER_MS
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
-from rt_pose.errors import UserError, nearest
+from rt_pose.errors import UserError, check_range, nearest
 from rt_pose.types import Ack, Action, Command, OutputInfo
 
 DRIVER_REMEDY = (
@@ -281,13 +281,7 @@ def _check(options: NidaqOptions, where: str) -> None:
             f"{where}: expected two analog outputs in `mirrors`, x and y, that are no lines besides, got "
             f"{options.mirrors}"
         )
-    if not 0.0 <= options.settle_ms <= MOST_SETTLE_MS:
-        raise UserError(
-            f"{where}: settle_ms must be between 0 and {MOST_SETTLE_MS:g}, got {options.settle_ms:g}"
-        )
-    if not 0.0 < options.mirror_volts <= MOST_VOLTS:
-        raise UserError(
-            f"{where}: mirror_volts must be above 0 and at most {MOST_VOLTS:g}, got {options.mirror_volts:g}"
-        )
-    if not 0.0 < options.volts <= MOST_VOLTS:
-        raise UserError(f"{where}: volts must be above 0 and at most {MOST_VOLTS:g}, got {options.volts:g}")
+    check_range(where, "settle_ms", options.settle_ms, 0.0, MOST_SETTLE_MS)
+    for name, volts in (("mirror_volts", options.mirror_volts), ("volts", options.volts)):
+        if not 0.0 < volts <= MOST_VOLTS:
+            raise UserError(f"{where}: {name} must be above 0 and at most {MOST_VOLTS:g}, got {volts:g}")

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from rigs.option_checks import check_delay
 from rigs.serial_ports import check_serial_port, close_port, find_boards, find_port, open_port
 from rt_pose.clock import NS_PER_MS
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
-from rt_pose.errors import UserError
+from rt_pose.errors import check_range
 from rt_pose.types import Ack, Action, Command, OutputInfo
 
 LONGEST_LINE = 1000
@@ -61,10 +62,8 @@ class SerialJson:
     def __init__(self, name: str, options: SerialJsonOptions, context: DriverContext) -> None:
         where = f"outputs.{name}.options"
         check_serial_port(options, where)
-        if not 0.0 <= options.delay_ms <= 1000.0:
-            raise UserError(f"{where}: delay_ms must be between 0 and 1000, got {options.delay_ms:g}")
-        if not 1 <= options.answer_ms <= 10_000:
-            raise UserError(f"{where}: answer_ms must be between 1 and 10000, got {options.answer_ms}")
+        check_delay(where, options.delay_ms)
+        check_range(where, "answer_ms", options.answer_ms, 1, 10_000)
         self._name, self._options, self._clock = name, options, context.clock
         self._writing = threading.Lock()
         self._port: Any = None

@@ -9,6 +9,7 @@ from rigs.device_clock import DeviceClock, hold_between
 from rigs.firmware import protocol
 from rigs.firmware.link import BoxFault, BoxLink
 from rigs.firmware.monitor import BoxMonitor
+from rigs.option_checks import check_delay, check_watchdog
 from rigs.serial_link import NO_ANSWER_NS, heartbeat_ms
 from rigs.serial_ports import check_serial_port, find_boards
 from rigs.shared_port import SharedPort, shared_port
@@ -272,12 +273,5 @@ def _check_firmware(welcome: protocol.Welcome, where: str) -> None:
 def _check(name: str, options: SerialTtlOptions) -> None:
     where = f"outputs.{name}.options"
     check_serial_port(options, where)
-    if not 0.0 <= options.delay_ms <= 1000.0:
-        raise UserError(f"{where}: delay_ms must be between 0 and 1000, got {options.delay_ms:g}")
-    if not 20 <= options.watchdog_ms <= 10_000:
-        raise UserError(f"{where}: watchdog_ms must be between 20 and 10000, got {options.watchdog_ms}")
-    if not 1 <= options.answer_ms < options.watchdog_ms:
-        raise UserError(
-            f"{where}: answer_ms must be between 1 and watchdog_ms ({options.watchdog_ms}), got "
-            f"{options.answer_ms}: no heartbeat goes out while an answer is waited for"
-        )
+    check_delay(where, options.delay_ms)
+    check_watchdog(where, options.watchdog_ms, options.answer_ms)

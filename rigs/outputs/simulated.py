@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rigs.option_checks import check_delay
 from rigs.simulated.galvo import FURTHEST_V, place_of
 from rigs.simulated.world import World
 from rt_pose.clock import NS_PER_MS
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
-from rt_pose.errors import UserError
 from rt_pose.types import Ack, Command, OutputInfo
 
 _STIMULI = ("pulse", "train", "level", "analog")
@@ -37,10 +37,7 @@ class SimulatedOutput:
     Options: ClassVar[type] = SimulatedOutputOptions
 
     def __init__(self, name: str, options: SimulatedOutputOptions, context: DriverContext) -> None:
-        if not 0.0 <= options.delay_ms <= 1000.0:
-            raise UserError(
-                f"outputs.{name}.options: delay_ms must be between 0 and 1000, got {options.delay_ms:g}"
-            )
+        check_delay(f"outputs.{name}.options", options.delay_ms)
         self._name, self._options = name, options
         self._clock = context.clock
         self._world = World.of(context, options.world)

@@ -17,11 +17,11 @@ from rigs.hang_guard import HEARTBEAT_MS, HangGuard
 from rigs.option_checks import check_delay
 from rigs.serial_link import DeviceFault
 from rigs.sounds import CHUNK, Voice, make_voice, plan_sound
-from rigs.timed_lines import ANALOG
+from rigs.timed_lines import ANALOG, impossible
 from rt_pose import extras
 from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 from rt_pose.types import Ack, Command, OutputInfo
 
 LIBRARY_REMEDY = "PortAudio is not installed: `sudo apt install libportaudio2`"
@@ -222,13 +222,7 @@ class SoundOutput:
             return "the output is not open"
         if command.action not in ANALOG:
             return f"a sound card takes no {command.action}"
-        if not 0 <= command.line < len(self._voices):
-            return f"no such line: there are {len(self._voices)}, from 0"
-        if command.action in ("pulse", "train") and command.duration_us <= 0:
-            return f"a {command.action} needs a duration"
-        if command.action == "train" and (command.count < 1 or command.period_us <= command.duration_us):
-            return "a train needs a count, and a period longer than its pulses"
-        return ""
+        return impossible(command, len(self._voices))
 
     def _raise_ended(self) -> None:
         with self._stream_lock:
@@ -266,11 +260,7 @@ def _check(options: SoundOptions, where: str) -> None:
         check_delay(where, options.delay_ms)
     if not options.sounds or not all(options.sounds):
         raise UserError(f"{where}.sounds: expected tones such as `4000 Hz`, or WAV files, at least one")
-    for name, value, low, high in (
-        ("volume", options.volume, 0.0, 1.0),
-        ("ramp_ms", options.ramp_ms, 0.0, 1000.0),
-        ("rate_hz", options.rate_hz, 8000, 192_000),
-        ("latency_ms", options.latency_ms, 1.0, 1000.0),
-    ):
-        if not low <= value <= high:
-            raise UserError(f"{where}: {name} must be between {low:g} and {high:g}, got {value:g}")
+    check_range(where, "volume", options.volume, 0.0, 1.0)
+    check_range(where, "ramp_ms", options.ramp_ms, 0.0, 1000.0)
+    check_range(where, "rate_hz", options.rate_hz, 8000, 192_000)
+    check_range(where, "latency_ms", options.latency_ms, 1.0, 1000.0)

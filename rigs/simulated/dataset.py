@@ -80,20 +80,7 @@ def write_labeled_folder(
         raise UserError(f"simulated frames: at least {ANIMALS} are needed (one an animal), got {frames}")
     if out.exists() and any(out.iterdir()):
         raise UserError(f"simulated frames: the folder {out} is not empty; name another")
-    (out / "labeled-data").mkdir(parents=True)
-    taken: dict[tuple[int, int], _FrameRenderer] = {}
-    rows, split = [], []
-    for i in range(frames):
-        animal, view = i % ANIMALS, i // ANIMALS % len(cameras)
-        if (animal, view) not in taken:
-            taken[animal, view] = _FrameRenderer(hash64(seed, "dataset", animal), cameras[view])
-        image, xy, visible = taken[animal, view].render(i)
-        name = f"labeled-data/img{i:05d}.png"
-        cv2.imwrite(str(out / name), image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        rows.append((name, np.where(visible[..., None], xy, np.nan)))
-        split.append((name, "val" if animal >= ANIMALS - HELD_OUT else "train"))
-        if progress is not None:
-            progress(i + 1, frames)
+    rows = _write_images(out, frames, seed, cameras, progress)
     write_table(
         out / "CollectedData.csv",
         KEYPOINTS,
@@ -103,9 +90,35 @@ def write_labeled_folder(
         scorer=SCORER,
         formats=("%.3f",),
     )
+    first_held_out = ANIMALS - HELD_OUT
+    split = [(name, "val" if i % ANIMALS >= first_held_out else "train") for i, (name, _) in enumerate(rows)]
     with atomic_writer(out / "split.csv") as file:
         csv.writer(file, lineterminator="\n").writerows([("image", "split"), *split])
     return out
+
+
+def _write_images(
+    out: Path,
+    frames: int,
+    seed: int,
+    cameras: list[SimulatedOptions],
+    progress: Callable[[int, int], None] | None,
+) -> list[tuple[str, FloatArray]]:
+    """Render the frames; name of each image and its keypoints (N, K, 2) px, NaN where they cannot be seen."""
+    (out / "labeled-data").mkdir(parents=True)
+    renderers: dict[tuple[int, int], _FrameRenderer] = {}
+    rows = []
+    for i in range(frames):
+        animal, view = i % ANIMALS, i // ANIMALS % len(cameras)
+        if (animal, view) not in renderers:
+            renderers[animal, view] = _FrameRenderer(hash64(seed, "dataset", animal), cameras[view])
+        image, xy, visible = renderers[animal, view].render(i)
+        name = f"labeled-data/img{i:05d}.png"
+        cv2.imwrite(str(out / name), image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        rows.append((name, np.where(visible[..., None], xy, np.nan)))
+        if progress is not None:
+            progress(i + 1, frames)
+    return rows
 
 
 class _FrameRenderer:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 from rt_pose.types import Command
 
 KEPT = 64
@@ -44,10 +44,8 @@ class LedOptions:
         """
         if len(self.xy) != 2 or not all(map(math.isfinite, self.xy)):
             raise UserError(f"{where}: xy must be two numbers, got {self.xy}")
-        if not 0.5 <= self.radius_px <= 1000.0:
-            raise UserError(f"{where}: radius_px must be between 0.5 and 1000, got {self.radius_px:g}")
-        if not 0 <= self.level <= 255:
-            raise UserError(f"{where}: level must be between 0 and 255, got {self.level}")
+        check_range(where, "radius_px", self.radius_px, 0.5, 1000.0)
+        check_range(where, "level", self.level, 0, 255)
 
     def draw(self, into: NDArray[np.uint8]) -> None:
         """Draw the light.

@@ -8,7 +8,7 @@ from typing import Literal
 from rigs.faults import FaultOptions
 from rigs.simulated.led import LedOptions
 from rt_pose.clock import NS_PER_S
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, check_range
 
 MOST_ANIMALS = 4
 """In the arena at once; more would lie over each other all the time."""
@@ -73,24 +73,20 @@ class SimulatedOptions:
         UserError
             Where a value lies outside its range, or where the animals would react within two frames.
         """
-        _in_range(where, "width", self.width, 16, 8192)
-        _in_range(where, "height", self.height, 16, 8192)
-        _in_range(where, "rate_hz", self.rate_hz, 0.1, 2000.0)
-        _in_range(where, "noise", self.noise, 0.0, 30.0)
-        _in_range(where, "light", self.light, 0.0, 0.5)
-        _in_range(where, "texture", self.texture, 0.0, 1.0)
-        _in_range(where, "freeze_ms", self.freeze_ms, 10.0, 60_000.0)
-        _in_range(where, "reaction_ms", self.reaction_ms, 1.0, 60_000.0)
-        _in_range(where, "gone_s", self.gone_s, 0.0, 3600.0)
-        _in_range(where, "animals", self.animals, 1, MOST_ANIMALS)
-        if self.view is not None:
-            _in_range(where, "view", self.view, 0, MOST_VIEWS - 1)
-        if self.drift_ppm is not None:
-            _in_range(where, "drift_ppm", self.drift_ppm, -200.0, 200.0)
-        if self.disconnect_s is not None:
-            _in_range(where, "disconnect_s", self.disconnect_s, 0.0, 1e6)
-        if self.duration_s is not None:
-            _in_range(where, "duration_s", self.duration_s, 1e-3, 1e7)
+        check_range(where, "width", self.width, 16, 8192)
+        check_range(where, "height", self.height, 16, 8192)
+        check_range(where, "rate_hz", self.rate_hz, 0.1, 2000.0)
+        check_range(where, "noise", self.noise, 0.0, 30.0)
+        check_range(where, "light", self.light, 0.0, 0.5)
+        check_range(where, "texture", self.texture, 0.0, 1.0)
+        check_range(where, "freeze_ms", self.freeze_ms, 10.0, 60_000.0)
+        check_range(where, "reaction_ms", self.reaction_ms, 1.0, 60_000.0)
+        check_range(where, "gone_s", self.gone_s, 0.0, 3600.0)
+        check_range(where, "animals", self.animals, 1, MOST_ANIMALS)
+        check_range(where, "view", self.view, 0, MOST_VIEWS - 1)
+        check_range(where, "drift_ppm", self.drift_ppm, -200.0, 200.0)
+        check_range(where, "disconnect_s", self.disconnect_s, 0.0, 1e6)
+        check_range(where, "duration_s", self.duration_s, 1e-3, 1e7)
         if self.led is not None:
             self.led.check(f"{where}.led")
         # A frame is rendered up to a period before its exposure, when every stimulus it shows must be known.
@@ -114,8 +110,3 @@ class SimulatedOptions:
             Scene time, ns.
         """
         return round(frame * NS_PER_S / self.rate_hz)
-
-
-def _in_range(where: str, name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"{where}: {name} must be between {low:g} and {high:g}, got {value:g}")

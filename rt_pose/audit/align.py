@@ -39,6 +39,9 @@ REMEDIES = (
 )
 
 
+_COUNTS = ("matched", "lost", "extra", "sent_outside", "recorded_outside", "codes", "other_codes")
+
+
 @dataclass
 class AlignOptions:
     """What `rt-pose align` is asked."""
@@ -332,12 +335,6 @@ def as_json(session: Session, options: AlignOptions, found: Alignment) -> dict[s
         "rate": fit.rate,
         "drift_ppm": fit.drift_ppm,
         "drift_error_ppm": 3e6 * fit.rate_error,
-        "matched": found.matched,
-        "lost": found.lost,
-        "extra": found.extra,
-        "sent_outside": found.sent_outside,
-        "recorded_outside": found.recorded_outside,
-        "codes": found.codes,
-        "other_codes": found.other_codes,
+        **{name: getattr(found, name) for name in _COUNTS},
         "residual_ms": found.residuals_ms(),
     }

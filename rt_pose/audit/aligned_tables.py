@@ -12,10 +12,10 @@ import numpy as np
 
 from rt_pose.audit.align import Alignment, AlignOptions, as_json
 from rt_pose.clock import NS_PER_MS
+from rt_pose.decisions.rig_time import cause_ns
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer, write_atomic
 from rt_pose.session.read import Session
-from rt_pose.types import FrameStamps
 
 FRAMES_HEAD = ("camera", "frame", "t_exposure_ns", "t_other_s", "error_ms", "stamp")
 EVENTS_HEAD = (
@@ -89,17 +89,13 @@ def _write(path: Path, head: Iterable[str], rows: Iterable[Iterable[Any]]) -> No
 def _frames(session: Session, found: Alignment) -> Iterator[tuple[Any, ...]]:
     """Every captured frame; its arrival stands for the exposure where the camera does not report that."""
     frames = session.frames
-    host_ns = np.array([_host_ns(frame.stamps) for frame in frames], np.int64)
+    host_ns = np.array([cause_ns(frame.stamps) for frame in frames], np.int64)
     bounds_ns = np.array([frame.stamps.clock_error_ns for frame in frames], float)
     other_s = found.fit.to_other_s(host_ns)
     errors_ms = found.fit.error_s(host_ns) * 1e3 + bounds_ns / NS_PER_MS
     for frame, t_ns, t_s, error in zip(frames, host_ns, other_s, errors_ms, strict=True):
         stamp = "arrival" if frame.stamps.t_exposure_ns is None else "exposure"
         yield frame.camera, frame.stamps.index, int(t_ns), f"{t_s:.7f}", f"{error:.4f}", stamp
-
-
-def _host_ns(stamps: FrameStamps) -> int:
-    return stamps.t_arrival_ns if stamps.t_exposure_ns is None else stamps.t_exposure_ns
 
 
 def _events(session: Session, found: Alignment) -> Iterator[tuple[Any, ...]]:

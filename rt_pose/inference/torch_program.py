@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, first_line
 
 FORCE_TENSORS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 """With it torch reads the tensors of a pickle and nothing else, also where it would else run the pickle."""
@@ -46,9 +46,8 @@ def read_program(path: Path) -> Any:
         with _tensors_only():
             return torch.export.load(path)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"network {path}: torch cannot load it: {reason}; export the package again"
+            f"network {path}: torch cannot load it: {first_line(error)}; export the package again"
         ) from error
 
 

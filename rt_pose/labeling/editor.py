@@ -74,11 +74,6 @@ class LabelEditor:
         self._to_unsettled()
 
     @property
-    def keypoints(self) -> list[str]:
-        """Names of the K keypoints, of every animal."""
-        return self.points.keypoints
-
-    @property
     def animal(self) -> int:
         """Number of the current animal among the groups of points."""
         return self.points.owners[self.cursor]

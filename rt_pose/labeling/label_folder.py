@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from rt_pose.errors import UserError, nearest
+from rt_pose.image_file import SUFFIXES
 from rt_pose.labeling.animal_points import AnimalPoints, point_name
 from rt_pose.labeling.label_file import (
     UNLABELED,
@@ -30,8 +31,6 @@ from train.data.dlc_project import ProjectSettings, find_table, read_settings
 from train.data.source import on_disk
 from train.data.sources import PROJECT_FILE, USUAL_FILE, find_labels
 from train.data.tables import IMAGE_FOLDER, PATH_COLUMNS, read_layout
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
 @dataclass
@@ -53,11 +52,6 @@ class LabelFolder:
     """Of each labels file the names of its points, as it has them."""
     files: dict[str, Path] = field(default_factory=dict)
     """The labels file of each image that stands in one."""
-
-    @property
-    def keypoints(self) -> list[str]:
-        """Names of the K keypoints, of every animal."""
-        return self.points.keypoints
 
     @property
     def is_project(self) -> bool:
@@ -302,7 +296,7 @@ def frames_of(opened: LabelFolder, picked: Iterable[str]) -> tuple[list[str], li
         there = [
             path.relative_to(opened.folder).as_posix()
             for path in images
-            if path.suffix.lower() in IMAGE_SUFFIXES and not _made_by_a_program(path)
+            if path.suffix.lower() in SUFFIXES and not _made_by_a_program(path)
         ]
         known |= {name for name in there if _composed(name) not in composed}
     names = sorted((name for name in known if opened.image(name).is_file()), key=_natural)

@@ -122,7 +122,7 @@ def _opened(
             add_videos(options.out, every)
     opened.scorer = opened.scorer or options.scorer
     bones = model.skeleton if model is not None else []
-    own = [bone for bone in bones if set(bone) <= set(opened.keypoints)]
+    own = [bone for bone in bones if set(bone) <= set(opened.points.keypoints)]
     opened.skeleton = opened.skeleton or options.skeleton or own
     return opened
 
@@ -224,7 +224,7 @@ def _picked(
 ) -> LabelRecord:
     """The folder's record, with frames that were picked now."""
     record = read_record(options.out)
-    record.keypoints, record.skeleton = opened.keypoints, opened.skeleton
+    record.keypoints, record.skeleton = opened.points.keypoints, opened.skeleton
     record.animals = opened.points.animals if opened.points.several else []
     before = dict(record.sources)
     _check_sources(record, options.out, infos, sessions)

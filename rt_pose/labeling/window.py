@@ -9,7 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QPushButton, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QSlider, QVBoxLayout, QWidget
 
 from rt_pose.errors import UserError
 from rt_pose.labeling.animal_list import KEYS, AnimalList
@@ -325,10 +325,8 @@ class LabelWindow(QMainWindow):
             ("copy", "C", "propose the places of the frame before (C)"),
             ("keys", "F1", "show the keys (F1)"),
         ):
-            button = QPushButton(text)
+            button = style.button(text, hint, self._pressed(self._actions[key]))
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            button.setToolTip(hint)
-            button.clicked.connect(self._pressed(self._actions[key]))
             row.addWidget(button)
         return row
 

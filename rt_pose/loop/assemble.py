@@ -21,7 +21,7 @@ from rt_pose.drivers import OperatedInput
 from rt_pose.inference.bare_forward import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, StartGate
-from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
+from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Control, ControlSocket
 from rt_pose.loop.describe import describe, meta
@@ -37,6 +37,7 @@ from rt_pose.loop.opening import Opened, open_parts
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.self_test import check_deadlines, time_chain
 from rt_pose.loop.silence import SilenceMonitor, silence_limit_ns
+from rt_pose.loop.stages import Channels, Stages
 from rt_pose.loop.sync import SyncSignals
 from rt_pose.loop.warm_up import rehearsal, warm_up
 from rt_pose.outputs.actuators import Actuators, Heartbeat

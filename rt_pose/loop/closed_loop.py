@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,23 +28,17 @@ from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import UserError
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
-from rt_pose.loop.camera_path import CameraPath, pose_of
-from rt_pose.loop.capture import CaptureThread
-from rt_pose.loop.commands import Commands
+from rt_pose.loop.camera_path import pose_of
 from rt_pose.loop.control import Order
-from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.first_frames import FirstFrames
-from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
-from rt_pose.loop.latest_frames import LastFrame, LatestFrames, TakenFrame
-from rt_pose.loop.publish import Publisher
+from rt_pose.loop.frame_reporter import DecidedFrame
+from rt_pose.loop.latest_frames import LastFrame, TakenFrame
 from rt_pose.loop.silence import SilenceMonitor
-from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
-from rt_pose.records import ControlRecord, EdgeRecord, End, Sink
+from rt_pose.loop.stages import Channels, Stages
+from rt_pose.outputs.actuators import EMERGENCY
+from rt_pose.records import ControlRecord, EdgeRecord, End
 from rt_pose.tracking.crop import CropWindow
 from rt_pose.types import Frame, StageStamps, confidence_of
-
-if TYPE_CHECKING:
-    from rt_pose.loop.view_groups import ViewGroups
 
 IDLE_TIMEOUT_S = 0.05
 """How long the loop waits for a frame before it looks at its orders."""
@@ -54,39 +46,6 @@ ORDERS_A_TURN = 4
 """Orders that are carried out between two frames; the others wait for the next turn."""
 SHOWN_OF_A_MARK = 200
 """Characters of a note that go into `stats`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """What a frame goes through, in this order."""
-
-    latest: LatestFrames
-    captures: list[CaptureThread]
-    estimator: Estimator
-    """The run's own: it preprocesses, infers and decodes for every camera that has no model of its own."""
-    paths: dict[str, CameraPath]
-    """Tracking and decisions, by camera."""
-    commands: Commands
-    """Acts."""
-    reporter: FrameReporter
-    """Publishes and records."""
-    groups: ViewGroups | None = None
-    """Decide in space; None without groups of views."""
-
-
-@dataclass(frozen=True, slots=True)
-class Channels:
-    """What the loop receives and sends besides frames."""
-
-    orders: deque[Order]
-    """The control socket's inbox."""
-    actuators: Actuators
-    publisher: Publisher
-    sink: Sink
-    heartbeat: Heartbeat
-    """Time of the newest turn, from which others see whether the loop hangs."""
-    edges: EdgeInbox
-    """Edges of the run's inputs."""
 
 
 class ClosedLoop:

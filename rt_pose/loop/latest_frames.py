@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
+from rt_pose.decisions.rig_time import cause_ns
 from rt_pose.types import Frame, FrameStamps
 
 
@@ -276,7 +277,7 @@ class LatestFrames:
         return len(ready) == len(waiting) and self._exposed_together(ready)
 
     def _exposed_together(self, taken: list[TakenFrame]) -> bool:
-        times = [_exposure(one) for one in taken]
+        times = [cause_ns(one.frame.stamps) for one in taken]
         return self._tolerance_ns is None or not times or max(times) - min(times) <= self._tolerance_ns
 
     def _has_work(self) -> bool:
@@ -291,9 +292,3 @@ class LatestFrames:
 
 def _arrival(taken: TakenFrame) -> int:
     return taken.frame.stamps.t_arrival_ns
-
-
-def _exposure(taken: TakenFrame) -> int:
-    """When a frame was exposed; where that is not known, when it arrived."""
-    stamps = taken.frame.stamps
-    return stamps.t_arrival_ns if stamps.t_exposure_ns is None else stamps.t_exposure_ns

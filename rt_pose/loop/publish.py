@@ -21,6 +21,7 @@ import zmq
 from numpy.typing import NDArray
 
 from rt_pose.clock import Clock
+from rt_pose.decisions.rig_time import cause_ns
 from rt_pose.errors import UserError
 from rt_pose.loop.curve import CurveServer
 from rt_pose.loop.latency import FrameLatency
@@ -140,13 +141,12 @@ class Publisher:
         buffer = self._fill_buffer(pose, track)
         stamps: FrameStamps = pose.stamps
         now = self._clock.now_ns() if at_ns is None else at_ns
-        since = stamps.t_arrival_ns if stamps.t_exposure_ns is None else stamps.t_exposure_ns
         header = {
             "frame": stamps.index,
             "t_exposure_ns": stamps.t_exposure_ns,
             "t_scene_ns": stamps.t_scene_ns,
             "t_valid_ns": track.t_valid_ns,
-            "age_ns": now - since,
+            "age_ns": now - cause_ns(stamps),
             "deadline_met": deadline_met,
             "dropped": dropped,
             "lost": track.lost.tolist(),

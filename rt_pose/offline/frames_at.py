@@ -51,14 +51,8 @@ def read_frames_at(video: Path, numbers: Sequence[int], frames: int, channels: C
 
 
 def _from_the_start(video: Path, wanted: Sequence[int], channels: Channels) -> Images:
-    found: Images = {}
     with VideoReader(video, channels) as reader:
-        for number in wanted:
-            reader.skip(number - reader.at)
-            frame = reader.read()
-            if frame is not None:
-                found[number] = frame.image
-    return found
+        return {frame.index: frame.image for frame in reader.read_at(wanted)}
 
 
 def _by_seeking(video: Path, wanted: Sequence[int], frames: int, channels: Channels) -> Images | None:

@@ -149,11 +149,7 @@ def _row(
     return OverviewRow(
         video=video or known.video,
         grade=OPEN if record is None else _grade(record, table, limits),
-        lost=measured.lost if measured else None,
-        implausible=measured.implausible if measured else None,
-        frozen=measured.frozen if measured else None,
-        drifted=measured.drifted if measured else None,
-        confidence=measured.confidence if measured else None,
+        **{name: getattr(measured, name, None) for name in (*KINDS, "confidence")},
         frames=known.frames,
         worst_frames=" ".join(str(worst.frame) for worst in measured.worst) if measured else "",
         table=_relative(table, folder),

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rt_pose.audit.matching import match_individuals
-from rt_pose.records import TrackRecord, Truth
+from rt_pose.records import Truth
 from rt_pose.reports.render import UNKNOWN, number
 from rt_pose.session.individuals import SURE, individuals_of
 from rt_pose.session.read import Session
@@ -107,7 +106,7 @@ def individual_figures(session: Session) -> list[dict[str, Any]]:
         if track.xy.shape[0] != len(names):
             continue
         frames += 1
-        xy = np.where(_lost(track)[..., None], np.nan, track.xy.array())
+        xy = np.where(track.lost_array()[..., None], np.nan, track.xy.array())
         truth = truths.get((track.camera, track.index))
         animals = {} if truth is None else _animals(xy, truth)
         for n in range(len(names)):
@@ -128,10 +127,6 @@ def _animals(xy: FloatArray, truth: Truth) -> dict[int, int]:
     visible = np.array(truth.visible, bool).reshape(true.shape[:2])
     matched = match_individuals(xy, true, visible).tolist()
     return {slot: animal for animal, slot in enumerate(matched) if slot >= 0}
-
-
-def _lost(track: TrackRecord) -> NDArray[np.bool_]:
-    return np.array(track.lost, bool).reshape(track.xy.shape[:2])
 
 
 def _summary(name: str, frames: int, slots: list[_Slot]) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class CameraPictures:
             return None
         tracks = [self._tracks[o.seq] for o in self.observations]
         xy = np.array([t.xy.array()[:, keypoint] for t in tracks])  # (F, N, 2)
-        xy[np.array([self._lost(t)[:, keypoint] for t in tracks])] = np.nan
+        xy[np.array([t.lost_array()[:, keypoint] for t in tracks])] = np.nan
         step = max(1, len(xy) // TRAJECTORY_POINTS)
         animals = xy.shape[1]
         ways: list[Markup] = []
@@ -211,7 +211,7 @@ class CameraPictures:
         info = self._session.info.cameras[self._camera]
         tracks = [self._tracks[self.observations[i].seq] for i in rows]
         corners = [np.array(outline).reshape(-1, 2) for outline in outlines]
-        xy = np.concatenate([*(t.xy.array()[~self._lost(t)] for t in tracks), *corners])
+        xy = np.concatenate([*(t.xy.array()[~t.lost_array()] for t in tracks), *corners])
         xy = xy[np.isfinite(xy).all(axis=-1)]
         if not len(xy):
             return *info.offset_xy, info.width, info.height
@@ -266,7 +266,7 @@ class CameraPictures:
         return element("image", href=uri, x=left + x, y=top + y, width=width, height=height)
 
     def _skeletons(self, track: TrackRecord, shown_width: float) -> Iterator[Markup]:
-        xy, lost = track.xy.array(), self._lost(track)
+        xy, lost = track.xy.array(), track.lost_array()
         names = self._session.info.package.keypoints
         index = {name: k for k, name in enumerate(names)}
         unit = shown_width / 320
@@ -288,10 +288,6 @@ class CameraPictures:
 
     def _zones(self) -> list[Markup]:
         return [_zone(name, zone, outline) for name, (zone, outline) in self._placed.items()]
-
-    @staticmethod
-    def _lost(track: TrackRecord) -> NDArray[np.bool_]:
-        return np.array(track.lost, bool).reshape(track.xy.shape[:2])
 
 
 def _placed_zones(session: Session, camera: str) -> dict[str, tuple[Zone, Corners]]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.loop.latency import summary
@@ -255,16 +254,12 @@ def _seconds(times_ns: list[int]) -> FloatArray:
 def _speed(track: TrackRecord, keypoint: int) -> FloatArray:
     """(N,) px/s; NaN where the keypoint is lost."""
     speed = np.linalg.norm(track.velocity.array()[:, keypoint], axis=-1)
-    return np.where(_lost(track)[:, keypoint], np.nan, speed)
+    return np.where(track.lost_array()[:, keypoint], np.nan, speed)
 
 
 def _seen(track: TrackRecord) -> FloatArray:
     """(N, K, 2) px; NaN where a keypoint is lost."""
-    return np.where(_lost(track)[..., None], np.nan, track.xy.array())
-
-
-def _lost(track: TrackRecord) -> NDArray[np.bool_]:
-    return np.array(track.lost, bool).reshape(track.xy.shape[:2])
+    return np.where(track.lost_array()[..., None], np.nan, track.xy.array())
 
 
 def _top(values: FloatArray) -> float:

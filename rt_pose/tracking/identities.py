@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rt_pose.errors import UserError
+from rt_pose.errors import check_range
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking import hypotheses, slot_identity
 from rt_pose.tracking.hypotheses import Indices, Mask, State, make_state
@@ -60,9 +60,7 @@ class IndividualOptions:
             ("empty_areas", 0.01, 1e6), ("hypotheses", 1, 64),
             ("confusion_hz", 0.0, 100.0), ("hidden_confusion_hz", 0.0, 100.0),
         ):  # fmt: skip
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UserError(f"{where}: {name} must be between {low:g} and {high:g}, got {value:g}")
+            check_range(where, name, getattr(self, name), low, high)
 
 
 class Identities:

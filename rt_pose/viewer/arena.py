@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QBuffer, QPointF, QRectF, Qt
-from PySide6.QtGui import QCursor, QImage, QImageReader, QPixmap, QTransform
-from PySide6.QtWidgets import QGraphicsItem, QGraphicsPixmapItem, QToolTip
+from PySide6.QtCore import QBuffer, QRectF, Qt
+from PySide6.QtGui import QImage, QImageReader, QPixmap, QTransform
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsPixmapItem
 
 from rt_pose.rules.geometry import Geometry
 from rt_pose.rules.placed_zones import Corners
@@ -17,7 +17,8 @@ from rt_pose.viewer.picture_view import PictureView
 from rt_pose.viewer.placement import camera_geometry, place_zones
 from rt_pose.viewer.pose_items import PoseItems
 from rt_pose.viewer.reprojection_items import ReprojectionItems
-from rt_pose.viewer.view_state import CameraState, time_of
+from rt_pose.viewer.trace import time_of
+from rt_pose.viewer.view_state import CameraState
 from rt_pose.viewer.zones import light, zone_items
 
 
@@ -114,7 +115,6 @@ class Arena(PictureView):
         self._shown_prediction: PoseMessage | None = None
         """It may come later than its pose."""
         self._shown_part: QRectF | None = None
-        self.scene().sigMouseMoved.connect(self._hover)
 
     @property
     def t_shown_ns(self) -> int | None:
@@ -211,14 +211,6 @@ class Arena(PictureView):
             return describe_keypoint(pose, *found, names, self._geometry)
         zone = zone_under(self._placed, x, y, reach)
         return describe_zone(zone, self._placed[zone][0]) if zone else ""
-
-    def _hover(self, place: QPointF) -> None:
-        at = self.view.mapSceneToView(place)
-        text = self.describe(at.x(), at.y())
-        if text:
-            QToolTip.showText(QCursor.pos(), text, self)
-        else:
-            QToolTip.hideText()
 
     def _draw_frame(self, frame: FrameMessage) -> None:
         image = decode_image(frame)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rt_pose.errors import UserError, nearest
 from rt_pose.image_file import read_image
-from rt_pose.viewer.messages import FrameHeader, FrameMessage
+from rt_pose.viewer.messages import FrameMessage
+from rt_pose.viewer.raw_frame import raw_frame
 from rt_pose.viewer.recording import open_recording
 
 
@@ -96,38 +94,10 @@ def picture_of_file(video: str, image: str) -> FrameMessage | None:
         frame = next(read_frames(video, 3), None)
         if frame is None:
             raise UserError(f"view: --video {video}: it holds no frame")
-        return as_frame(frame.image)
+        return raw_frame(frame.image)
     if image:
         pixels = read_image(image, 3)
         if pixels is None:
             raise UserError(f"view: --image {image}: no picture that can be read")
-        return as_frame(pixels)
+        return raw_frame(pixels)
     return None
-
-
-def as_frame(image: NDArray[np.uint8]) -> FrameMessage:
-    """Make a message of pixels.
-
-    Parameters
-    ----------
-    image
-        (H, W, C).
-
-    Returns
-    -------
-    FrameMessage
-        As if it had been published.
-    """
-    height, width, channels = image.shape
-    header = FrameHeader(
-        v=1,
-        session="",
-        seq=0,
-        t_pub_ns=0,
-        frame=0,
-        encoding="raw",
-        width=width,
-        height=height,
-        channels=channels,
-    )
-    return FrameMessage(header, np.ascontiguousarray(image).tobytes())

@@ -16,6 +16,30 @@ from rt_pose.viewer.messages import GroupBody
 from rt_pose.viewer.side_panel import SidePanel
 
 
+def central_column(window: QMainWindow) -> QVBoxLayout:
+    """Give a window the style sheet, and the column that its parts stand in.
+
+    Parameters
+    ----------
+    window
+        The window, still empty.
+
+    Returns
+    -------
+    QVBoxLayout
+        The column.
+    """
+    window.setStyleSheet(style.style_sheet())
+    window.setMinimumSize(560, 420)
+    body = QWidget()
+    body.setObjectName("body")
+    column = QVBoxLayout(body)
+    column.setContentsMargins(8, 8, 8, 8)
+    column.setSpacing(6)
+    window.setCentralWidget(body)
+    return column
+
+
 class BaseWindow(QMainWindow):
     """A bar of buttons, alerts, and below them what the window itself adds to `column`."""
 
@@ -31,14 +55,7 @@ class BaseWindow(QMainWindow):
         colors = style.palette()
         pg.setConfigOptions(background=colors.background, foreground=colors.muted)
         self.setWindowTitle(title)
-        self.setStyleSheet(style.style_sheet())
-        self.setMinimumSize(560, 420)
-        body = QWidget()
-        body.setObjectName("body")
-        self.column = QVBoxLayout(body)
-        self.column.setContentsMargins(8, 8, 8, 8)
-        self.column.setSpacing(6)
-        self.setCentralWidget(body)
+        self.column = central_column(self)
         holder = QWidget()
         self.bar = FlowLayout(holder)
         self.column.addWidget(holder)
@@ -92,12 +109,8 @@ class BaseWindow(QMainWindow):
             "reprojection", "crosses: where a camera should see what its group has placed in space", True
         )
         self.reprojection_button.hide()
-        fit = QPushButton("fit")
-        fit.setToolTip("show the whole frames again, after zooming with the wheel")
-        fit.clicked.connect(self._fit)
-        self.theme_button = QPushButton()
-        self.theme_button.setToolTip("dark or light window")
-        self.theme_button.clicked.connect(self.switch_palette)
+        fit = style.button("fit", "show the whole frames again, after zooming with the wheel", self._fit)
+        self.theme_button = style.button("", "dark or light window", self.switch_palette)
         self._name_palette()
         what = [self.prediction_button, self.ellipse_button, self.names_button, self.reprojection_button]
         return [*what, fit, self.theme_button]

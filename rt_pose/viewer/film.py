@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from rt_pose.errors import UserError
 from rt_pose.session.read import Session
 from rt_pose.session.video_file import read_times, read_video
-from rt_pose.viewer.messages import FrameHeader, FrameMessage
+from rt_pose.viewer.messages import FrameMessage
+from rt_pose.viewer.raw_frame import raw_frame
 
 KEPT_BYTES = 128 << 20
 """Of decoded frames."""
@@ -87,21 +88,7 @@ class Film:
             self._bytes -= len(old.pixels)
 
     def _keep(self, row: int, image: NDArray[np.uint8]) -> None:
-        height, width, channels = image.shape
-        x, y = self._session.info.cameras[self._camera].offset_xy
-        header = FrameHeader(
-            v=1,
-            session=self._session.info.id,
-            seq=row,
-            t_pub_ns=0,
-            frame=self._index_of[row],
-            encoding="raw",
-            width=width,
-            height=height,
-            channels=channels,
-            offset_x=x,
-            offset_y=y,
-        )
-        pixels = np.ascontiguousarray(image).tobytes()
-        self._kept[row] = FrameMessage(header, pixels)
-        self._bytes += len(pixels)
+        info = self._session.info
+        message = raw_frame(image, self._index_of[row], row, info.id, info.cameras[self._camera].offset_xy)
+        self._kept[row] = message
+        self._bytes += len(message.pixels)

@@ -15,7 +15,7 @@ from rt_pose.types import FloatArray, ViewsInfo
 from rt_pose.viewer.group_sample import sample
 from rt_pose.viewer.messages import GroupBody, Pose3DMessage, PoseHeader, PoseMessage
 from rt_pose.viewer.orthographic import Projection, Surroundings
-from rt_pose.viewer.trace import Trace
+from rt_pose.viewer.trace import Trace, time_of
 from rt_pose.views.camera import CalibratedCamera
 from rt_pose.views.described import described_cameras
 
@@ -96,7 +96,7 @@ class GroupState:
         row = sample(pose.xyz[0], pose.velocity[0], bool(pose.lost[0]), latency_ms, errors, self._newest)
         if self.trace is None or self.trace.channels != len(row):
             self.trace = Trace(len(row))
-        self.trace.append(time_in_space(pose), row)
+        self.trace.append(time_of(pose), row)
         self._newest = row
 
     def near(self, t_ns: int) -> Pose3DMessage | None:
@@ -115,29 +115,12 @@ class GroupState:
         found: Pose3DMessage | None = None
         nearest = FARTHEST_NS
         for pose in reversed(self.recent):
-            distance = abs(time_in_space(pose) - t_ns)
+            distance = abs(time_of(pose) - t_ns)
             if distance <= nearest:
                 found, nearest = pose, distance
-            elif found is not None or time_in_space(pose) < t_ns:
+            elif found is not None or time_of(pose) < t_ns:
                 break  # those before are further away
         return found
-
-
-def time_in_space(pose: Pose3DMessage) -> int:
-    """Get the time at which a pose in space stands on a time axis.
-
-    Parameters
-    ----------
-    pose
-        The pose.
-
-    Returns
-    -------
-    int
-        Exposure of its newest observation, or its publication where that is not known, ns.
-    """
-    header = pose.header
-    return header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns
 
 
 def pose_age_ns(state: GroupState | None, now_ns: int) -> int | None:
@@ -155,7 +138,7 @@ def pose_age_ns(state: GroupState | None, now_ns: int) -> int | None:
     int | None
         The age, ns; None where nothing is shown.
     """
-    return None if state is None or state.pose is None else now_ns - time_in_space(state.pose)
+    return None if state is None or state.pose is None else now_ns - time_of(state.pose)
 
 
 def reproject(camera: CalibratedCamera, pose: Pose3DMessage, t_ns: int) -> FloatArray:
@@ -175,7 +158,7 @@ def reproject(camera: CalibratedCamera, pose: Pose3DMessage, t_ns: int) -> Float
     FloatArray
         (K, 2) px; NaN of one that is lost, or outside of what the lens can show.
     """
-    dt_s = (t_ns - time_in_space(pose)) / NS_PER_S
+    dt_s = (t_ns - time_of(pose)) / NS_PER_S
     xyz = pose.xyz.astype(np.float64) + dt_s * pose.velocity.astype(np.float64)
     return camera.project(np.where(pose.lost[:, None], np.nan, xyz))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pyqtgraph as pg
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QGraphicsScene, QGridLayout, QLabel
+from PySide6.QtCore import QPointF, Qt, Signal
+from PySide6.QtGui import QCursor, QMouseEvent
+from PySide6.QtWidgets import QGraphicsScene, QGridLayout, QLabel, QToolTip
 
 from rt_pose.viewer import style
 from rt_pose.viewer.pose_items import PoseItems
@@ -43,6 +43,7 @@ class PictureView(pg.GraphicsLayoutWidget):
         self._lay_over()
         self.view = view
         self.addItem(view)
+        self.scene().sigMouseMoved.connect(self._hover)
         self.restyle()
 
     def dim(self, stale: bool, why: str = "") -> None:
@@ -101,6 +102,18 @@ class PictureView(pg.GraphicsLayoutWidget):
         """See `QWidget.mouseDoubleClickEvent`."""
         self.doubled.emit()
         super().mouseDoubleClickEvent(event)
+
+    def describe(self, x: float, y: float) -> str:
+        """Describe what lies at a place of the view; the text is shown under the mouse."""
+        raise NotImplementedError
+
+    def _hover(self, place: QPointF) -> None:
+        at = self.view.mapSceneToView(place)
+        text = self.describe(at.x(), at.y())
+        if text:
+            QToolTip.showText(QCursor.pos(), text, self)
+        else:
+            QToolTip.hideText()
 
     def _lay_over(self) -> None:
         """Texts over the picture, each in its own place, so that none is drawn over another."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S
+from rt_pose.decisions.rig_time import cause_ns
 from rt_pose.loop.latency import frame_latency
 from rt_pose.records import Observation, TrackRecord
 from rt_pose.session.individuals import names_of_individuals, slot_confidence
@@ -41,8 +42,8 @@ class RecordedCamera:
         """
         tracks = {track.seq: track for track in session.tracks if track.camera == camera}
         found = [(o, tracks[o.seq]) for o in session.observations if o.camera == camera and o.seq in tracks]
-        self.frames = sorted(found, key=lambda pair: exposure_of(pair[0]))
-        self.t_ns = [exposure_of(observation) for observation, _ in self.frames]
+        self.frames = sorted(found, key=lambda pair: cause_ns(pair[0].stamps))
+        self.t_ns = [cause_ns(observation.stamps) for observation, _ in self.frames]
         self.film = Film(session, camera)
         latencies = [frame_latency(o.stamps, o.stages) for o, _ in self.frames]
         pairs = [[one.image_to_decision, one.exposure_to_decision] for one in latencies]
@@ -167,23 +168,6 @@ class RecordedCamera:
         return made
 
 
-def exposure_of(observation: Observation) -> int:
-    """Get the time at which an observation stands on a time axis.
-
-    Parameters
-    ----------
-    observation
-        The observation.
-
-    Returns
-    -------
-    int
-        Its exposure, or its arrival where that is not known, ns.
-    """
-    stamps = observation.stamps
-    return stamps.t_arrival_ns if stamps.t_exposure_ns is None else stamps.t_exposure_ns
-
-
 def _pose(observation: Observation, track: TrackRecord, session: Session) -> PoseMessage:
     xy, cov = track.xy.array(), track.cov.array()
     latency = frame_latency(observation.stamps, observation.stages)
@@ -192,11 +176,11 @@ def _pose(observation: Observation, track: TrackRecord, session: Session) -> Pos
         v=1,
         session=session.info.id,
         seq=observation.seq,
-        t_pub_ns=exposure_of(observation),
+        t_pub_ns=cause_ns(observation.stamps),
         frame=observation.stamps.index,
         shape=(n, k, len(FIELDS)),
         fields=FIELDS,
-        t_exposure_ns=exposure_of(observation),
+        t_exposure_ns=cause_ns(observation.stamps),
         t_valid_ns=track.t_valid_ns,
         latency_ms=LatencyMs(latency.image_to_pose, latency.image_to_decision, latency.exposure_to_decision),
         individuals=names_of_individuals(session.info.config, n) if n > 1 else [],
@@ -209,6 +193,6 @@ def _pose(observation: Observation, track: TrackRecord, session: Session) -> Pos
         xy.astype(np.float32),
         upper.astype(np.float32),
         track.velocity.array().astype(np.float32),
-        np.array(track.lost, bool).reshape(n, k),
+        track.lost_array(),
         slot_confidence(observation, track).astype(np.float32),
     )

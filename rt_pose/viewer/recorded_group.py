@@ -8,6 +8,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.decisions.rig_time import cause_ns
 from rt_pose.session.group_tracks import GroupTrack, group_tracks
 from rt_pose.session.read import Session
 from rt_pose.viewer.curves import Curve
@@ -15,7 +16,7 @@ from rt_pose.viewer.group_curves import group_curves
 from rt_pose.viewer.group_sample import FIXED, sample
 from rt_pose.viewer.group_state import FARTHEST_NS, Group, GroupState
 from rt_pose.viewer.messages import GroupBody, LatencyMs, Pose3DHeader, Pose3DMessage
-from rt_pose.viewer.recorded_camera import POSES_KEPT, exposure_of
+from rt_pose.viewer.recorded_camera import POSES_KEPT
 
 FIELDS = ["x", "y", "z", "p", "sxx", "sxy", "sxz", "syy", "syz", "szz", "vx", "vy", "vz"]
 
@@ -138,7 +139,7 @@ def _samples(turns: list[GroupTrack], views: int) -> NDArray[np.float32]:
 
 
 def _time_of(turn: GroupTrack) -> int:
-    return exposure_of(turn.newest)
+    return cause_ns(turn.newest.stamps)
 
 
 def _pose(turn: GroupTrack, session: str) -> Pose3DMessage:
@@ -148,10 +149,10 @@ def _pose(turn: GroupTrack, session: str) -> Pose3DMessage:
         v=1,
         session=session,
         seq=track.seq,
-        t_pub_ns=exposure_of(turn.newest),
+        t_pub_ns=_time_of(turn),
         shape=(1, len(track.lost), len(FIELDS)),
         fields=FIELDS,
-        t_exposure_ns=exposure_of(turn.newest),
+        t_exposure_ns=_time_of(turn),
         t_valid_ns=track.t_valid_ns,
         lost=[track.lost],
         views=[track.views],

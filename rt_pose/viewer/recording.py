@@ -224,20 +224,7 @@ def _incidents(session: Session) -> list[Incident]:
 
 def _of_event(record: EventRecord, delivery: tuple[Delivery, str] | None, names: Sequence[str]) -> Incident:
     event = record.event
-    body = EventBody(
-        rule=event.rule,
-        outcome=event.outcome,
-        reason=event.reason,
-        camera=event.camera,
-        individual=event.individual,
-        block=event.block,
-        trial=event.trial,
-        deadline_met=event.deadline_met,
-        value=event.value,
-        probability=event.probability,
-        t_cause_ns=event.t_cause_ns,
-        t_judged_ns=event.t_judged_ns,
-    )
+    body = msgspec.convert(event, EventBody, from_attributes=True)
     whose = f" of {name_of(names, event.individual)}" if len(names) > 1 else ""
     text = f"{event.rule}{whose} {event.outcome}" + (f" ({event.reason})" if event.reason else "")
     if delivery is None:

@@ -246,10 +246,8 @@ class SessionWindow(BaseWindow):
             ("event ▶", "the next event, note, order or fault (↓)", lambda: self.step_incident(1)),
         ]
         for text, hint, act in steps:
-            button = QPushButton(text)
-            button.setToolTip(hint)
+            button = style.button(text, hint, act)
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            button.clicked.connect(lambda _=False, act=act: act())
             row.addWidget(button)
         self.play_button = QPushButton("play")
         self.play_button.setCheckable(True)

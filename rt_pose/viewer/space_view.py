@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QCursor
-from PySide6.QtWidgets import QToolTip
+from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtGui import QColor
 
 from rt_pose.rules.zones_in_space import SpatialZone
 from rt_pose.types import FloatArray
@@ -78,7 +77,6 @@ class SpaceView(PictureView):
         self._shown: Pose3DMessage | None = None
         self._shown_prediction: Pose3DMessage | None = None
         self._flat: PoseMessage | None = None
-        self.scene().sigMouseMoved.connect(self._hover)
 
     def set_group(self, meta: Meta, group: Group) -> None:
         """Lay out the surroundings.
@@ -223,14 +221,6 @@ class SpaceView(PictureView):
         xyz = pose.xyz[ends[alive[ends].all(axis=-1)]].reshape(-1, 3).astype(np.float64)
         dropped = self._surroundings.on_floor(xyz, self.projection.axes[2])
         _set(self._shadow, self.projection.project(dropped))
-
-    def _hover(self, place: QPointF) -> None:
-        at = self.view.mapSceneToView(place)
-        text = self.describe(at.x(), at.y())
-        if text:
-            QToolTip.showText(QCursor.pos(), text, self)
-        else:
-            QToolTip.hideText()
 
     def _lines(self, color: str, width: int = 1) -> pg.PlotCurveItem:
         curve = pg.PlotCurveItem(pen=pg.mkPen(color, width=width), antialias=True)

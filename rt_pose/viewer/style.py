@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QPushButton
 
 from rt_pose.session.individuals import individual_colour
 
@@ -212,4 +213,27 @@ def label(text: str, role: str) -> QLabel:
     """
     made = QLabel(text)
     made.setObjectName(role)
+    return made
+
+
+def button(text: str, hint: str, act: Callable[[], object]) -> QPushButton:
+    """Make a button.
+
+    Parameters
+    ----------
+    text
+        The text on it.
+    hint
+        What it does, under the mouse.
+    act
+        Called when it is clicked.
+
+    Returns
+    -------
+    QPushButton
+        The button.
+    """
+    made = QPushButton(text)
+    made.setToolTip(hint)
+    made.clicked.connect(lambda _=False: act())
     return made

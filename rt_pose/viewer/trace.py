@@ -5,8 +5,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.viewer.messages import FrameMessage, Pose3DMessage, PoseMessage
+
 TRACE_CAPACITY = 8192
 """Samples kept per camera: ten seconds at 800 frames a second."""
+
+
+def time_of(message: PoseMessage | Pose3DMessage | FrameMessage) -> int:
+    """Get the time at which a message stands on a time axis.
+
+    Parameters
+    ----------
+    message
+        The message.
+
+    Returns
+    -------
+    int
+        Its exposure (in space, of the newest observation), or its publication where that is not known, ns.
+    """
+    header = message.header
+    return header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns
 
 
 class Trace:
@@ -45,26 +64,6 @@ class Trace:
         self._t_ns[at] = t_ns
         self._values[:, at] = values
         self._count += 1
-
-    def since(self, t_ns: int, channel: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Read one channel from a time on.
-
-        Parameters
-        ----------
-        t_ns
-            The time, ns.
-        channel
-            Number of the channel, from 0.
-
-        Returns
-        -------
-        tuple[NDArray[np.int64], NDArray[np.float32]]
-            Times (ns) and values, oldest first.
-        """
-        capacity = len(self._t_ns)
-        order = np.arange(max(0, self._count - capacity), self._count) % capacity
-        order = order[self._t_ns[order] >= t_ns]
-        return self._t_ns[order], self._values[channel, order]
 
     def between(self, start_ns: int, end_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Read all channels over a span.

@@ -25,7 +25,7 @@ from rt_pose.viewer.messages import (
     WireMessage,
 )
 from rt_pose.viewer.placement import zones_of_rules
-from rt_pose.viewer.trace import Trace
+from rt_pose.viewer.trace import Trace, time_of
 
 POSES_KEPT = 256
 """Poses kept to be matched with the slower frames."""
@@ -66,23 +66,6 @@ class CameraState:
         if self.frame is None:
             return self.pose
         return self.poses.get(self.frame.header.frame, self.pose)
-
-
-def time_of(pose: PoseMessage) -> int:
-    """Get the time at which a pose stands on a time axis.
-
-    Parameters
-    ----------
-    pose
-        The pose.
-
-    Returns
-    -------
-    int
-        Its exposure, or its publication where that is not known, ns.
-    """
-    header = pose.header
-    return header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns
 
 
 class ViewState:
@@ -225,10 +208,7 @@ class ViewState:
         """
         state = self.cameras.get(camera)
         shown = state and (state.frame or state.pose)
-        if not shown:
-            return None
-        header = shown.header
-        return now_ns - (header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns)
+        return now_ns - time_of(shown) if shown else None
 
     def lit_zones(self, now_ns: int) -> set[str]:
         """Find the zones whose rules have just acted, or may have: a control looks the same.

@@ -18,7 +18,7 @@ from rt_pose.viewer.camera_grid import ALL
 from rt_pose.viewer.curves import Curve, curves_of
 from rt_pose.viewer.expressions import split_expressions
 from rt_pose.viewer.group_curves import group_curves
-from rt_pose.viewer.group_state import flatten, pose_age_ns, time_in_space
+from rt_pose.viewer.group_state import flatten, pose_age_ns
 from rt_pose.viewer.messages import EventBody, Meta, PoseMessage
 from rt_pose.viewer.order_bar import OrderBar
 from rt_pose.viewer.order_link import EMERGENCY, OrderLink, as_seen_from
@@ -26,8 +26,9 @@ from rt_pose.viewer.orthographic import Projection
 from rt_pose.viewer.rule_rows import rule_rows
 from rt_pose.viewer.status import StatusStrip, readings
 from rt_pose.viewer.subscribe import Subscription
+from rt_pose.viewer.trace import time_of
 from rt_pose.viewer.traces import LIVE_SPAN_S
-from rt_pose.viewer.view_state import STALE_NS, ViewState, time_of
+from rt_pose.viewer.view_state import STALE_NS, ViewState
 
 REPAINT_MS = 33
 PANELS_NS = 125 * NS_PER_MS
@@ -209,7 +210,7 @@ class ViewerWindow(BaseWindow):
         state = self.state.group_states.get(name)
         if state is None or state.pose is None or state.trace is None:
             return
-        info, now_ns = self.state.groups[name].info, time_in_space(state.pose)
+        info, now_ns = self.state.groups[name].info, time_of(state.pose)
         t_ns, values = state.trace.between(now_ns + round(LIVE_SPAN_S[0] * NS_PER_S), now_ns)
         curves = group_curves(t_ns, values, info, budget_ms)
         self._show_side(curves, flatten(state.pose, Projection()), now_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
@@ -14,7 +15,6 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QPushButton,
     QSplitter,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -22,6 +22,7 @@ from rt_pose.errors import UserError
 from rt_pose.rules.geometry import make_geometry
 from rt_pose.rules.zones import SHAPES
 from rt_pose.viewer import style
+from rt_pose.viewer.base_window import central_column
 from rt_pose.viewer.flow import FlowLayout
 from rt_pose.viewer.messages import FrameMessage
 from rt_pose.viewer.view_state import CameraState
@@ -187,15 +188,8 @@ class ZoneWindow(QMainWindow):
             self.rename(name.strip())
 
     def _build(self, units: list[str]) -> None:
-        self.setStyleSheet(style.style_sheet())
-        self.setMinimumSize(560, 420)
+        column = central_column(self)
         self.resize(1100, 760)
-        body = QWidget()
-        body.setObjectName("body")
-        column = QVBoxLayout(body)
-        column.setContentsMargins(8, 8, 8, 8)
-        column.setSpacing(6)
-        self.setCentralWidget(body)
         self.names = QListWidget()
         self.names.setMinimumWidth(120)
         self.names.currentRowChanged.connect(self._select)
@@ -219,10 +213,8 @@ class ZoneWindow(QMainWindow):
         bar = FlowLayout(holder)
         self.tools: dict[str, QPushButton] = {}
         for shape in SHAPES:
-            button = QPushButton(shape)
+            button = style.button(shape, HOW[shape], partial(self.choose_tool, shape))
             button.setCheckable(True)
-            button.setToolTip(HOW[shape])
-            button.clicked.connect(lambda _=False, shape=shape: self.choose_tool(shape))
             self.tools[shape] = button
             bar.addWidget(button)
         self.units = QComboBox()
@@ -238,13 +230,9 @@ class ZoneWindow(QMainWindow):
             ("fit", "show the whole picture again", self.canvas.fit),
         ]
         for text, hint, act in actions:
-            button = QPushButton(text)
-            button.setToolTip(hint)
-            button.clicked.connect(lambda _=False, act=act: act())
-            bar.addWidget(button)
-        self.save_button = QPushButton("save")
-        self.save_button.setToolTip(f"into {self._file.path}, after a copy beside it (Ctrl+S); {AT_NEXT}")
-        self.save_button.clicked.connect(lambda _=False: self.save())
+            bar.addWidget(style.button(text, hint, act))
+        into = f"into {self._file.path}, after a copy beside it (Ctrl+S); {AT_NEXT}"
+        self.save_button = style.button("save", into, self.save)
         bar.addWidget(self.save_button)
         return holder
 

@@ -108,7 +108,7 @@ def test_labels_in_hdf_alone_are_written_as_csv_too(tmp_path: Path) -> None:
     alone = table.with_suffix(".h5").rename(folder / "Alone.h5")
     opened = open_folder(folder, alone.name)
     assert opened is not None
-    assert opened.keypoints == keypoints
+    assert opened.points.keypoints == keypoints
     opened.write(name, replace(row, xy=row.xy + 1))
     assert read_rows(folder / "Alone.csv")[1][name].xy == pytest.approx(row.xy + 1)
     with pytest.raises(UserError, match=r"`--labels Alone\.csv`"):

@@ -83,7 +83,7 @@ def test_with_a_model_frames_it_is_uncertain_of_are_picked_and_places_proposed(
 ) -> None:
     options = LabelOptions(tmp_path / "f", [video], model=str(package), frames=6, scorer="anna")
     labeling = prepare(options, HostClock())
-    assert labeling.editor.keypoints == KEYPOINTS
+    assert labeling.editor.points.keypoints == KEYPOINTS
     assert labeling.opened.skeleton == [["k0", "k1"], ["k1", "k2"], ["k2", "k3"]]
     reasons = {name: labeling.about(name) for name in labeling.editor.names}
     uncertain = [name for name, reason in reasons.items() if reason.startswith("uncertain")]

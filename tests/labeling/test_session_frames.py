@@ -46,7 +46,7 @@ def test_frames_that_the_filter_did_not_expect_are_picked(session: Path, tmp_pat
     assert 2 <= len(jumps) < len(filmed.frames)
     options = LabelOptions(tmp_path / "f", sessions=[session], frames=8, scorer="anna")
     labeling = prepare(options, FakeClock())
-    assert (labeling.editor.keypoints, len(labeling.editor.names)) == (KEYPOINTS, 8)
+    assert (labeling.editor.points.keypoints, len(labeling.editor.names)) == (KEYPOINTS, 8)
     reasons = {name: labeling.about(name) for name in labeling.editor.names}
     unexpected = [name for name, reason in reasons.items() if reason.startswith("unexpected")]
     assert len(unexpected) == 2

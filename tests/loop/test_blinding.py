@@ -25,7 +25,7 @@ from rt_pose.decisions.decide import Decider
 from rt_pose.decisions.rule import Rule
 from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.drivers import FoundDevice
-from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
+from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
@@ -34,6 +34,7 @@ from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.log import SinkFactory
 from rt_pose.loop.publish import Publisher
+from rt_pose.loop.stages import Channels, Stages
 from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.outputs.output_thread import Recovery
 from rt_pose.package import TrackingSpec

@@ -17,7 +17,7 @@ from rt_pose.config.schema import OutputConfig, RunConfig
 from rt_pose.decisions.action import ActionPlan
 from rt_pose.decisions.protocol import Protocol, make_protocol
 from rt_pose.decisions.rule_set import RuleSet
-from rt_pose.loop.closed_loop import SHOWN_OF_A_MARK, Channels, ClosedLoop, Stages
+from rt_pose.loop.closed_loop import SHOWN_OF_A_MARK, ClosedLoop
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.describe import meta
@@ -25,6 +25,7 @@ from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.latest_frames import LatestFrames
+from rt_pose.loop.stages import Channels, Stages
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import NoSink
 from rt_pose.types import Ack, Command, OutputInfo

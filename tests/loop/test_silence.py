@@ -11,7 +11,7 @@ from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.loop.capture import CaptureCounts
-from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
+from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.edges import EdgeInbox
@@ -19,6 +19,7 @@ from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.silence import LEAST_TURNS, SilenceMonitor, silence_limit_ns
+from rt_pose.loop.stages import Channels, Stages
 from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.records import ControlRecord, NoticeRecord, Record
 from rt_pose.session.stats_warnings import StatsWarnings

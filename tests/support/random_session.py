@@ -26,7 +26,7 @@ from rt_pose.drivers import DriverContext, make_output
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.camera_path import camera_paths
-from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
+from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.edges import EdgeInbox
@@ -34,6 +34,7 @@ from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.publish import Publisher
+from rt_pose.loop.stages import Channels, Stages
 from rt_pose.loop.view_groups import GroupReporter, ViewGroups, group_paths
 from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.package import DriftSpec, InputSpec, TrackingSpec
@@ -42,7 +43,7 @@ from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.rules.semantics import CURRENT
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.log_file import LOG_NAME, LogWriter
-from rt_pose.types import CameraInfo, Frame, FrameStamps
+from rt_pose.types import CameraInfo, Frame, FrameStamps, OutputInfo
 from rt_pose.views.groups import CalibratedGroup, calibrated_groups
 
 rigs.register()
@@ -239,52 +240,11 @@ def write_random_session(
     actuators = Actuators(opened, clock)
     publisher = Publisher(config.publish.address, "random", clock)
     publisher.individuals = individual_names(config.individuals)
-    path.mkdir(parents=True)
-    info = {
-        "schema": 1,
-        "semantics": CURRENT,
-        "id": f"random-{seed}",
-        "config": to_plain(config) | ({} if drift is None else {"drift": "warn"}),
-        "package": {"keypoints": KEYPOINTS, "tracking": msgspec.to_builtins(tracking())}
-        | {"drift": msgspec.to_builtins(drift)},
-        "machine": machine(),
-        "versions": versions(),
-        "cameras": {c.name: msgspec.to_builtins(c) for c in cameras},
-        "outputs": {o.name: msgspec.to_builtins(o) for o, _ in opened},
-        "budget_ms": config.budget_ms,
-    }
-    groups = place_views(path, config, cameras, info) if config.views else {}
-    (path / "session.json").write_text(json.dumps(info))
+    groups = describe_session(path, seed, config, cameras, [info for info, _ in opened], drift)
     sink = LogSink(path / LOG_NAME)
-    rules = RuleSet.of(config, KEYPOINTS, {o.name: o.delay_ms for o, _ in opened})
-    paths = camera_paths(
-        cameras,
-        rules,
-        keypoints,  # type: ignore[arg-type]
-        tracking(),
-        drift={} if drift is None else dict.fromkeys(config.cameras, drift),
-        individuals=config.individual_count,
-        groups=len(groups),
-        own={name: (one, tracking()) for name, one in keypoints.by_camera.items()},  # type: ignore[misc]
-    )
-    commands = Commands(rules.rules, actuators, publisher, clock)
-    stages = Stages(
-        LatestFrames([c.name for c in cameras]),
-        [],
-        keypoints,  # type: ignore[arg-type]
-        paths,
-        commands,
-        FrameReporter(publisher, sink, [], LatencyLedger(config.budget_ms), clock),
-        ViewGroups(
-            group_paths(config, groups, rules, lambda _: tracking(), len(cameras)),
-            commands,
-            GroupReporter(publisher, sink, clock, config.budget_ms, 2 * NS_PER_MS),
-            clock,
-        )
-        if groups
-        else None,
-    )
     channels = Channels(deque(), actuators, publisher, sink, Heartbeat(), EdgeInbox([], clock))
+    rules = RuleSet.of(config, KEYPOINTS, {o.name: o.delay_ms for o, _ in opened})
+    stages = random_stages(config, cameras, rules, channels, clock, keypoints, drift, groups)
     loop = ClosedLoop(stages, channels, rules, clock)
     try:
         if config.armed_at_start:
@@ -304,6 +264,75 @@ def write_random_session(
         publisher.close()
         sink.close()
     return config
+
+
+def describe_session(
+    path: Path,
+    seed: int,
+    config: RunConfig,
+    cameras: list[CameraInfo],
+    outputs: list[OutputInfo],
+    drift: DriftSpec | None,
+) -> dict[str, CalibratedGroup]:
+    """The folder of a session with its description; the groups of views that it describes."""
+    path.mkdir(parents=True)
+    info = {
+        "schema": 1,
+        "semantics": CURRENT,
+        "id": f"random-{seed}",
+        "config": to_plain(config) | ({} if drift is None else {"drift": "warn"}),
+        "package": {"keypoints": KEYPOINTS, "tracking": msgspec.to_builtins(tracking())}
+        | {"drift": msgspec.to_builtins(drift)},
+        "machine": machine(),
+        "versions": versions(),
+        "cameras": {c.name: msgspec.to_builtins(c) for c in cameras},
+        "outputs": {o.name: msgspec.to_builtins(o) for o in outputs},
+        "budget_ms": config.budget_ms,
+    }
+    groups = place_views(path, config, cameras, info) if config.views else {}
+    (path / "session.json").write_text(json.dumps(info))
+    return groups
+
+
+def random_stages(
+    config: RunConfig,
+    cameras: list[CameraInfo],
+    rules: RuleSet,
+    channels: Channels,
+    clock: RestlessClock,
+    keypoints: DrawnKeypoints,
+    drift: DriftSpec | None,
+    groups: dict[str, CalibratedGroup],
+) -> Stages:
+    """The loop's stages, with drawn keypoints in the place of the network."""
+    publisher, sink = channels.publisher, channels.sink
+    paths = camera_paths(
+        cameras,
+        rules,
+        keypoints,  # type: ignore[arg-type]
+        tracking(),
+        drift={} if drift is None else dict.fromkeys(config.cameras, drift),
+        individuals=config.individual_count,
+        groups=len(groups),
+        own={name: (one, tracking()) for name, one in keypoints.by_camera.items()},  # type: ignore[misc]
+    )
+    commands = Commands(rules.rules, channels.actuators, publisher, clock)
+    return Stages(
+        LatestFrames([c.name for c in cameras]),
+        [],
+        keypoints,  # type: ignore[arg-type]
+        paths,
+        commands,
+        FrameReporter(publisher, sink, [], LatencyLedger(config.budget_ms), clock),
+        ViewGroups(
+            group_paths(config, groups, rules, lambda _: tracking(), len(cameras)),
+            commands,
+            GroupReporter(publisher, sink, clock, config.budget_ms, 2 * NS_PER_MS),
+            clock,
+        )
+        if groups
+        else None,
+    )
 
 
 def place_views(

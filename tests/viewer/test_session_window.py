@@ -14,7 +14,8 @@ from support.qt import QtCore, QtTest, QtWidgets
 from rt_pose.clock import FakeClock
 from rt_pose.config.rules import ZoneConfig
 from rt_pose.session.individuals import individual_colour
-from rt_pose.viewer.backgrounds import as_frame, picture_of_session
+from rt_pose.viewer.backgrounds import picture_of_session
+from rt_pose.viewer.raw_frame import raw_frame
 from rt_pose.viewer.recording import open_recording
 from rt_pose.viewer.session_window import LEAP, SessionWindow
 from rt_pose.viewer.zone_file import ZoneFile
@@ -127,7 +128,7 @@ def test_a_zone_is_moved_drawn_and_saved_with_the_mouse(qt_app: Any, folder: Pat
     path = tmp_path / "rig.yaml"
     path.write_text(RIG, encoding="utf-8")
     assert picture_of_session(folder, "left").header.width == session.WIDTH
-    picture = as_frame(np.zeros((session.HEIGHT, session.WIDTH, 3), np.uint8))
+    picture = raw_frame(np.zeros((session.HEIGHT, session.WIDTH, 3), np.uint8))
     window = ZoneWindow(ZoneFile.read(str(path)), "left", picture)
     window.show()
     QtWidgets.QApplication.processEvents()

@@ -158,13 +158,14 @@ def test_traces_hold_what_was_chosen_and_latency() -> None:
     np.testing.assert_array_equal(t_ns, np.array([2, 3, 4]) * NS_PER_S)
     np.testing.assert_array_equal(values, [[5, 5, 5]], "the first keypoint's speed, where nothing is chosen")
     state.choose_expressions(["speed(tail)", "speed(tail) > 2"])
-    assert [trace.since(0, 0)[1].tolist() for trace in camera.traces] == [[0, 1, 2, 3, 4], [0, 0, 0, 1, 1]]
+    traced = [trace.between(0, 9 * NS_PER_S)[1].tolist() for trace in camera.traces]
+    assert traced == [[[0, 1, 2, 3, 4]], [[0, 0, 0, 1, 1]]]
     with pytest.raises(UserError, match="unknown quantity"):
         state.choose_expressions(["sped(tail)"])
     assert len(camera.traces) == 2, "what was traced goes on"
-    latency = camera.latency
-    np.testing.assert_array_equal(latency.since(0, 0)[1], [0, 1, 2, 3, 4])
-    assert np.isnan(latency.since(0, 1)[1]).all()
+    to_decision, from_exposure = camera.latency.between(0, 9 * NS_PER_S)[1]
+    np.testing.assert_array_equal(to_decision, [0, 1, 2, 3, 4])
+    assert np.isnan(from_exposure).all()
 
 
 def test_what_was_chosen_is_kept_for_the_next_session_where_it_can_be() -> None:
@@ -218,6 +219,6 @@ def test_a_trace_keeps_the_newest_in_order(count: int) -> None:
     for i in range(count):
         trace.append(i, np.array([10.0 * i], np.float32))
     expected = list(range(max(0, count - 4), count))
-    t_ns, values = trace.since(0, 0)
+    t_ns, values = trace.between(0, 100)
     assert t_ns.tolist() == expected
-    assert values.tolist() == [10.0 * i for i in expected]
+    assert values.tolist() == [[10.0 * i for i in expected]]

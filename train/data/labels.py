@@ -98,17 +98,12 @@ class LabeledFrames:
         LabeledFrames
             Shares the images with this one.
         """
-        return LabeledFrames(
-            [self.names[i] for i in indices],
-            [self.images[i] for i in indices],
-            self.xy[indices],
-            self.visible[indices],
-            self.keypoints,
-            self.skeleton,
-            self.notes,
-            self.sets,
-            self.lacking,
-            self.animals,
+        return replace(
+            self,
+            names=[self.names[i] for i in indices],
+            images=[self.images[i] for i in indices],
+            xy=self.xy[indices],
+            visible=self.visible[indices],
         )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rt_pose.errors import UserError
 from rt_pose.offline.prediction_files import FIELDS, write_table
 from rt_pose.types import FloatArray
-from rt_pose.video import read_frames
+from rt_pose.video import VideoReader
 from train.data.labels import LabeledFrames
 
 TABLE = "pseudo-labels.csv"
@@ -112,14 +112,8 @@ def write_pseudo_labels(frames: LabeledFrames, out: Path) -> None:
 
 
 def _frames(chosen: ChosenFrames, channels: int) -> list[tuple[int, NDArray[np.uint8]]]:
-    wanted = set(chosen.indices.tolist())
-    found = []
-    for frame in read_frames(chosen.video, 1 if channels == 1 else 3):
-        if frame.index in wanted:
-            found.append((frame.index, frame.image.copy()))
-        if len(found) == len(wanted):
-            break
-    return found
+    with VideoReader(chosen.video, 1 if channels == 1 else 3) as reader:
+        return [(frame.index, frame.image) for frame in reader.read_at(chosen.indices.tolist())]
 
 
 def _write_image(path: Path, image: NDArray[np.uint8]) -> None:

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from rt_pose.image_file import read_image
+from rt_pose.image_file import SUFFIXES, read_image
 from rt_pose.package import InputSpec
 from rt_pose.video import Channels, VideoFrame, VideoReader, probe
 from train.data.labels import LabeledFrames, read_labels
 
 TRIED_FRAMES = 64
 """Frames taken from a recording or folder, evenly spread."""
-_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
 @dataclass
@@ -89,11 +88,7 @@ def read_frames_at(video: Path, indices: Sequence[int], channels: Channels) -> I
         Where the file is not a video, or breaks off.
     """
     with VideoReader(video, channels) as reader:
-        for index in indices:
-            reader.skip(index - reader.at)
-            frame = reader.read()
-            if frame is not None:
-                yield frame
+        yield from reader.read_at(indices)
 
 
 def labels_of(spec: InputSpec, keypoints: list[str], file: Path) -> LabeledFrames:
@@ -177,9 +172,9 @@ def spread_indices(total: int, count: int) -> list[int]:
 
 
 def _images(folder: Path, channels: Channels, count: int) -> list[NDArray[np.uint8]]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise UserError(f"--frames {folder}: no image there ({', '.join(_IMAGES)}); or give a video")
+        raise UserError(f"--frames {folder}: no image there ({', '.join(SUFFIXES)}); or give a video")
     images = []
     for index in spread_indices(len(paths), count):
         image = read_image(paths[index], channels)

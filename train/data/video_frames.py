@@ -32,15 +32,8 @@ def decoded_frames(path: Path, indices: Iterable[int]) -> dict[int, NDArray[np.u
     UserError
         Where it cannot be read.
     """
-    found: dict[int, NDArray[np.uint8]] = {}
     with VideoReader(path, probe(path).channels) as reader:
-        for index in sorted(set(indices)):
-            reader.skip(index - reader.at)
-            frame = reader.read()
-            if frame is None:
-                break
-            found[index] = frame.image
-    return found
+        return {frame.index: frame.image for frame in reader.read_at(sorted(set(indices)))}
 
 
 def recordings_called(stem: str, places: Iterable[Path]) -> list[Path]:

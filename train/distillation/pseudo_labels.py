@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from rt_pose.offline.smooth_files import smooth_ensemble
 from rt_pose.video import probe
 from train.data.diversity import farthest_points, outliers, poses_of
 from train.data.frame_index import near_labeled, without_frame_index
+from train.data.labels import LabeledFrames
 from train.data.pseudo import TABLE, ChosenFrames, Pseudo, pseudo_labeled, write_pseudo_labels
 from train.distillation.confidence import EnsembleConfidence, ensemble_confidence, format_confidence
 from train.distillation.config import DistillConfig
@@ -77,46 +79,52 @@ def make_pseudo_labels(
     """
     out = tables.parent
     found = [_score_video(config, teachers, video, tables, sure_px) for video in videos]
-    for line in (
-        f"of {sum(len(each.xy) for each in found)} frames:",
-        *format_confidence(job.frames.keypoints, found),
-    ):
+    _LOG.info(f"of {sum(len(each.xy) for each in found)} frames:")
+    for line in format_confidence(job.frames.keypoints, found):
         _LOG.info(line)
     chosen, left_out = _choose_frames(job.validation.names, config, videos, found, sure_px)
     _check_memory(job, sum(len(indices) for indices in chosen), free_memory("cpu"))
-    frames = pseudo_labeled(
-        [
-            ChosenFrames(video.video, str(Path(video.name).with_suffix("")), indices, _labels(each)[indices])
-            for video, each, indices in zip(videos, found, chosen, strict=True)
-            if len(indices)
-        ],
-        job.frames.keypoints,
-        job.spec.channels,
-    )
+    of_videos = [
+        ChosenFrames(video.video, str(Path(video.name).with_suffix("")), indices, _labels(each)[indices])
+        for video, each, indices in zip(videos, found, chosen, strict=True)
+        if len(indices)
+    ]
+    frames = pseudo_labeled(of_videos, job.frames.keypoints, job.spec.channels)
     if rank(config) == 0:
         write_pseudo_labels(frames, out)
         draw_sheet(config, out, out / SHEET, frames)
     known = np.concatenate(
         [(each.confident | each.absent)[at] for each, at in zip(found, chosen, strict=True)]
     )
-    pseudo = config.pseudo
-    per_batch = int(np.clip(round(pseudo.share * config.batch_size), 1, config.batch_size - 1))
     _LOG.info(
         f"{len(frames)} frames are pseudo-labeled, {known.mean():.0%} of their keypoints known: "
         f"{out / TABLE}; a few of them drawn: {out / SHEET}"
     )
-    _LOG.info(f"{per_batch} of a batch's {config.batch_size} frames are theirs, weight {pseudo.weight:g}")
-    confident = np.concatenate([each.confident for each in found]).mean(axis=0)
     notes = {
         "teachers": {teacher.name: teacher.package.sha256 for teacher in teachers},
         "frames": len(frames),
         "left_out": left_out,
         "sure_px": sure_px,
-        "sure": {name: round(float(s), 4) for name, s in zip(job.frames.keypoints, confident, strict=True)},
-        "per_batch": per_batch,
-        "weight": pseudo.weight,
+        "sure": _confident_shares(job.frames.keypoints, found),
     }
-    return Pseudo(frames, known * pseudo.weight, per_batch, notes)
+    return _weighted(config, frames, known, notes)
+
+
+def _confident_shares(keypoints: list[str], found: Sequence[EnsembleConfidence]) -> dict[str, float]:
+    """In what share of all frames the ensemble is confident of each keypoint, for the notes."""
+    shares = np.concatenate([each.confident for each in found]).mean(axis=0)
+    return {name: round(float(share), 4) for name, share in zip(keypoints, shares, strict=True)}
+
+
+def _weighted(
+    config: DistillConfig, frames: LabeledFrames, known: NDArray[np.bool_], notes: dict[str, Any]
+) -> Pseudo:
+    """Weigh the frames against the labeled ones; `known` (F, K) where a keypoint counts at all."""
+    weight = config.pseudo.weight
+    per_batch = int(np.clip(round(config.pseudo.share * config.batch_size), 1, config.batch_size - 1))
+    _LOG.info(f"{per_batch} of a batch's {config.batch_size} frames are theirs, weight {weight:g}")
+    notes = notes | {"per_batch": per_batch, "weight": weight}
+    return Pseudo(frames, np.where(known, float(weight), 0.0), per_batch, notes)
 
 
 def _choose_frames(

@@ -44,6 +44,18 @@ def patch_torchvision() -> Any:
     return library
 
 
+def fix_threads(onnxruntime: Any, threads: int) -> None:
+    """Fix the number of threads, which the programs leave open: a comparison has the same for both."""
+    make = onnxruntime.InferenceSession
+
+    def session(path: Any, *args: Any, **kwargs: Any) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        return make(path, options, *args, **kwargs)
+
+    onnxruntime.InferenceSession = session
+
+
 class DeepLabCutLive:
     """`DLCLive.get_pose`, as its users call it: uint8 frames, blue first."""
 
@@ -100,15 +112,7 @@ class SleapExport:
         import torch
 
         torch.set_num_threads(threads)
-        make = onnxruntime.InferenceSession
-
-        def session(path: Any, *args: Any, **kwargs: Any) -> Any:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = threads
-            return make(path, options, *args, **kwargs)
-
-        # The predictor leaves the number of threads open; the comparison fixes it for both sides.
-        onnxruntime.InferenceSession = session
+        fix_threads(onnxruntime, threads)
         import sleap_nn
         from sleap_nn.inference.predictor import Predictor
 

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, first_line
 from rt_pose.extras import require
 from rt_pose.inference.device import choose_device
 
@@ -48,9 +48,8 @@ def open_gpu() -> int:
         name, capability = torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
         free, total = torch.cuda.mem_get_info(device)
     except (RuntimeError, AssertionError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"engine.device: torch cannot open the GPU: {lines[0]}; check `nvidia-smi`"
+            f"engine.device: torch cannot open the GPU: {first_line(error)}; check `nvidia-smi`"
         ) from error
     architectures = torch.cuda.get_arch_list()
     if not runs_on(architectures, capability):
@@ -209,8 +208,7 @@ def is_out_of_memory(error: BaseException) -> str | None:
     found: BaseException | None = error
     while found is not None and id(found) not in seen:
         seen.add(id(found))
-        line = (str(found).strip().splitlines() or [type(found).__name__])[0]
         if isinstance(found, torch.OutOfMemoryError | MemoryError) or any(w in str(found) for w in _NO_ROOM):
-            return line
+            return first_line(found)
         found = found.__cause__ or found.__context__
     return None

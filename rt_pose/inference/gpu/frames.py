@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, first_line
 from rt_pose.inference.gpu.device import out_of_memory
 from rt_pose.inference.gpu.graphs import MAX_FRAMES
 from rt_pose.inference.gpu.resize import MatrixResize
@@ -101,10 +101,9 @@ class DaliFrames:
                     asynchronous=True,
                 )
         except RuntimeError as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(
-                f"engine.device: DALI cannot run on this GPU: {lines[0]}; install the DALI for the driver's "
-                "CUDA (nvidia-dali-cuda120 or nvidia-dali-cuda130), or set `--engine.device cpu`"
+                f"engine.device: DALI cannot run on this GPU: {first_line(error)}; install the DALI for the "
+                "driver's CUDA (nvidia-dali-cuda120 or nvidia-dali-cuda130), or set `--engine.device cpu`"
             ) from error
 
     def ordered(self, pipeline: Any, staged: list[NDArray[np.uint8]]) -> Any:

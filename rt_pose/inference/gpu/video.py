@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, first_line
 from rt_pose.inference.gpu.device import out_of_memory
 from rt_pose.video import Channels, VideoInfo, probe
 
@@ -208,8 +208,7 @@ def _quoted(path: Path) -> Iterator[None]:
         with out_of_memory(f"decoding {path}"):
             yield
     except (RuntimeError, StopIteration) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"video {path}: the GPU's decoder cannot read it: {lines[0]}; use `decoder: pyav`, or convert it "
-            "to H.264 of a constant frame rate"
+            f"video {path}: the GPU's decoder cannot read it: {first_line(error)}; use `decoder: pyav`, or "
+            "convert it to H.264 of a constant frame rate"
         ) from error
