@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import rigs
 from rigs.faults import FaultOptions
-from rt_pose.audit import hindsight
+from rt_pose.audit import hindsight, hindsight_format
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import smoothed_truth, table_truth
 from rt_pose.clock import Clock, HostClock
@@ -161,7 +161,7 @@ def dry_run(
     scores = hindsight_page.write(out, found)
     make_report(out)
     for one in found:
-        print("\n".join(hindsight.format_hindsight(one)))
+        print("\n".join(hindsight_format.format_hindsight(one)))
     frames = frame_counts(session)
     print(_predicted(frames, config))
     print(f"plots: {out / hindsight_page.PAGE_NAME}")
