@@ -91,10 +91,18 @@ def dry_config(
     Raises
     ------
     UserError
-        Where it has no rules, or more than one geometry.
+        Where it has no rules, rules in space, or more than one geometry.
     """
     if not config.rules:
         raise UserError("bench triggers: the configuration has no rules, so there is nothing to try")
+    if config.views:
+        in_space = [f"rule '{rule.name}'" for rule in config.rules if rule.view]
+        raise UserError(
+            f"bench triggers: one recording shows nothing in space; leave out {', '.join(in_space)} and "
+            "`views`. Rules in space are scored on a session: `rt-pose replay SESSION --hindsight`"
+            if in_space
+            else "bench triggers: one recording shows nothing in space; leave out `views`"
+        )
     config.model = model
     config.cameras = {
         CAMERA: CameraConfig("video", {"path": video, "rate_hz": rate_hz, "faults": asdict(faults)})

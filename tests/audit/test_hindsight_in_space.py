@@ -1,4 +1,4 @@
-"""Rules in space scored against an animal whose movement is known: smoothed, known to the rig, and neither."""
+"""Rules in space scored against an animal whose way is known: smoothed, known to the rig, and neither."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ from rt_pose.session.read import Session
 from rt_pose.types import FloatArray
 
 FRAMES, SWING, NOISE_PX = 800, 100, 0.5
+UP = np.array([0.0, 0.0, 1.0])
+LOWER_MM = 5.0
+"""The group's origin lies so much lower than the calibration's (`views_config`)."""
 SWINGS = FRAMES // SWING
 TURNS = {"back": 0.0, "side": 100.0, "top": 200.0}
 """By camera, from where it looks, as `views_config` places them."""
 
 
 def places(frame: int) -> FloatArray:
-    """(K, 3) mm in the calibration's axes: all keypoints swing up and down together, once in `SWING` frames."""
+    """(K, 3) mm in the calibration's axes: all keypoints swing up and down, once in `SWING` frames."""
     still = np.array([[10.0 * k, -5.0 * k, 0.0] for k in range(len(KEYPOINTS))])
-    return still + [0.0, 0.0, 40.0 * np.sin(2 * np.pi * frame / SWING)]
+    return still + 40.0 * np.sin(2 * np.pi * frame / SWING) * UP
 
 
 class Swinging(DrawnPlaces):
@@ -56,7 +59,7 @@ class Swinging(DrawnPlaces):
 
 @pytest.fixture(scope="module")
 def swinging(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """8 s: the nose is high once a second. The group's origin lies 5 mm lower than the calibration's."""
+    """8 s: the nose is high once a second."""
     folder = tmp_path_factory.mktemp("swinging")
     config = views_config(1, folder / "calibration.toml")
     do = ActionConfig("laser", "5 ms")
@@ -78,8 +81,8 @@ def knowing(session: Session, lower_mm: float = 0.0) -> Session:
     def known(truth: Any) -> Any:
         place = places(truth.index)
         xy = looking_down(truth.camera, TURNS[truth.camera]).project(place)
-        xyz = place + [0.0, 0.0, lower_mm]
-        return msgspec.structs.replace(truth, xy=ArrayData.of(xy[None]), xyz=ArrayData.of(xyz[None]))
+        xyz = ArrayData.of((place + lower_mm * UP)[None])
+        return msgspec.structs.replace(truth, xy=ArrayData.of(xy[None]), xyz=xyz)
 
     return dataclasses.replace(session, truths=[known(truth) for truth in session.truths])
 
@@ -100,7 +103,7 @@ def test_the_truth_in_space_is_where_the_animal_was(swinging: Session) -> None:
         (series,) = truth.series
         assert (series.camera, series.epoch, truth.reasons) == ("arena", 0, {})
         frames = series.t_ns // (PERIOD_MS * 1_000_000)
-        there = np.stack([places(int(frame)) for frame in frames]) + [0.0, 0.0, 5.0]
+        there = np.stack([places(int(frame)) for frame in frames]) + LOWER_MM * UP
         off = np.linalg.norm(series.xyz - there, axis=-1)[20:-20]
         assert np.median(off) <= off_mm
         speed = np.sqrt(np.square(series.velocity[20:-20, 0, 2]).mean())
