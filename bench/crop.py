@@ -205,9 +205,9 @@ def text(figures: dict[str, Any]) -> str:
     head = ["frame", "looked at", "preprocess P50 ms", "apart median px", "P95 px", "found", "frames"]
     return "\n\n".join(
         [
-            f"# Dynamic cropping\n\n{machine_line(figures)}; {figures['frames']} frames, a leap every "
-            f"{LEAP_EVERY}. Apart: from what the network finds in the recording by itself, keypoints of "
-            f"confidence >= {CONFIDENT} in both; found: share of those that are sure there.",
+            f"# Dynamic cropping\n\n{machine_line(figures)}; float32; {figures['frames']} frames, a leap "
+            f"every {LEAP_EVERY}. Apart: from what the network finds in the recording by itself, keypoints "
+            f"of confidence >= {CONFIDENT} in both; found: share of those that are sure there.",
             markdown_table(head, rows),
         ]
     )

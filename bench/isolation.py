@@ -29,6 +29,7 @@ import zmq
 from scipy import stats
 
 from bench.latency.measured_run import latency_config
+from bench.output import precision_words
 from bench.program import guarded, say
 from bench.short_run import short_run
 from rt_pose.clock import HostClock
@@ -58,6 +59,8 @@ class Arm:
     """The same of the other subscriber; None where it was killed."""
     records_refused: int
     warnings: list[str] = field(default_factory=list)
+    precision: str | None = None
+    """Of the network."""
 
     @property
     def p99(self) -> float:
@@ -259,6 +262,7 @@ def run_arm(config: RunConfig, fault: str, frames: int) -> Arm:
     try:
         with short_run(config, notices=conductor) as run:
             result = run.result
+            engine = run.session().info.engine if result.summary else {}
     finally:
         missed = conductor.finish()
     if not result.summary:
@@ -276,6 +280,7 @@ def run_arm(config: RunConfig, fault: str, frames: int) -> Arm:
         subscriber_missed=missed,
         records_refused=result.summary["records_refused"],
         warnings=result.warnings,
+        precision=engine.get("precision"),
     )
 
 
@@ -375,7 +380,8 @@ def measure(options: Options) -> int:
         engine=EngineConfig(precision=options.precision),
     )
     results = [run_fault(config, fault, options.pairs, options.frames) for fault in options.faults]
-    print(f"\n{'fault':22}{'ratio of P99s':>16}{'upper 95 %':>12}")
+    runs = [run for result in results for pair in result["pairs"] for run in pair.values()]
+    print(f"\n{'fault':22}{'ratio of P99s':>16}{'upper 95 %':>12}  ({precision_words(runs)})")
     for result in results:
         print(f"{result['fault']:22}{result['mean_ratio']:>16.3f}{result['upper_95'] or math.nan:>12.3f}")
     report = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,23 @@ def machine_line(figures: dict[str, Any]) -> str:
     found = figures["machine"]
     features = ", ".join(f for f in found["features"] if f.startswith(("avx512f", "avx512_", "amx")))
     return f"{found['cpu']}, {found['cores_usable']} cores usable ({features or 'no AVX-512'})"
+
+
+def precision_words(runs: Iterable[Mapping[str, Any]]) -> str:
+    """Name the precision that the network had, which `auto` chooses.
+
+    Parameters
+    ----------
+    runs
+        Runs with their `precision`; those of before have none.
+
+    Returns
+    -------
+    str
+        Such as `bf16`; of several, all.
+    """
+    found = dict.fromkeys(run["precision"] for run in runs if run.get("precision"))
+    return " and ".join(found) or "precision not noted"
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

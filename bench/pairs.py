@@ -277,7 +277,8 @@ def format_table(figures: dict[str, Any]) -> str:
     head = ["figure", "before, ms", "after, ms", "ratio", "95 %", "verdict"]
     intro = (
         f"{figures['pairs']} alternating pairs of {figures['seconds']:g} s, {figures['rate_hz']:g} frames a "
-        f"second, {figures['size']}; {machine_line(figures)}. Medians over runs; ratios are after / before."
+        f"second, {figures['size']}; {machine_line(figures)}; float32. Medians over runs; ratios are after / "
+        "before."
     )
     return f"{intro}\n\n{markdown_table(head, rows)}"
 

@@ -3,27 +3,34 @@
     python -m bench.rules_cost
 
 Timed is `Decider.decide` with the prediction it asks for, frame by frame, as the loop calls it; the filter's
-own step is not in it. Prints a table and one JSON line last; `--write` keeps the JSON.
+own step is not in it. Rules in space are judged once a turn of their group, on the same animal before three
+cameras. Prints a table and one JSON line last; `--write` keeps the JSON.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
+from bench.calibration import make_rig
 from bench.program import parse
 from rt_pose.clock import NS_PER_MS, Clock, HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import OutputConfig, RunConfig
+from rt_pose.config.views import ViewsConfig
 from rt_pose.decisions.decide import Decider, make_rules
 from rt_pose.package import TrackingSpec
 from rt_pose.session.describe import machine
 from rt_pose.tracking.causal_filter import CausalFilter
-from rt_pose.types import FrameStamps, Pose
+from rt_pose.types import FloatArray, FrameStamps, Pose
+from rt_pose.views.filter3d import TrackingSpec3D
+from rt_pose.views.live import ViewGroup
 
 KEYPOINTS = ["nose", "neck", "tail", "paw"]
 PERIOD_NS, LATENCY_NS, WARM_UP = 10 * NS_PER_MS, 8 * NS_PER_MS, 200
@@ -44,9 +51,27 @@ SETS = {
         "heading(tail, neck) > 45 deg",
     ],
 }
+SETS_IN_SPACE = {
+    "in space: a height, a speed, a distance": [
+        "height(nose) > 60",
+        "speed(paw) > 200",
+        "distance(nose, tail) < 80",
+    ],
+    "in space: a ball, a box, and a height with a speed": [
+        "inside(nose, ball)",
+        "inside(paw, shelf)",
+        "height(neck) > 55 and speed(neck) > 100",
+    ],
+    "in space: an angle, a ball with a speed, a facing": [
+        "angle(nose, neck, tail) > 120 deg",
+        "inside(nose, ball) and speed(nose) > 100",
+        "facing(tail, neck, ball) < 45 deg",
+    ],
+}
+GROUP, CAMERAS = "arena", 3
 
 
-def config(whens: list[str], probability: float | None) -> RunConfig:
+def config(whens: list[str], probability: float | None, view: str = "") -> RunConfig:
     """Make a run with rules of these conditions.
 
     Parameters
@@ -55,6 +80,8 @@ def config(whens: list[str], probability: float | None) -> RunConfig:
         The conditions.
     probability
         Probability at which each comes true; None judges the mean.
+    view
+        The group of views that judges them; empty for a camera.
 
     Returns
     -------
@@ -63,18 +90,24 @@ def config(whens: list[str], probability: float | None) -> RunConfig:
     """
     do = ActionConfig(output="laser", pulse="5 ms")
     return RunConfig(
+        views={view: ViewsConfig("calibration.toml", ["a", "b", "c"], up=[0.0, 0.0, 1.0])} if view else {},
         outputs={"laser": OutputConfig("simulated")},
         zones={
             "spot": ZoneConfig(circle=[150.0, 120.0, 40.0]),
             "box": ZoneConfig(box=[100.0, 80.0, 200.0, 160.0]),
             "tent": ZoneConfig(polygon=[[100.0, 160.0], [150.0, 60.0], [200.0, 160.0], [150.0, 130.0]]),
+            "ball": ZoneConfig(sphere=[0.0, 0.0, 50.0, 20.0], unit="mm"),
+            "shelf": ZoneConfig(box=[-20.0, -20.0, 40.0, 20.0, 20.0, 70.0], unit="mm"),
         },
-        rules=[RuleConfig(f"rule{i}", when, do, probability=probability) for i, when in enumerate(whens)],
+        rules=[
+            RuleConfig(f"rule{i}", when, do, probability=probability, view=view)
+            for i, when in enumerate(whens)
+        ],
     )
 
 
 def measure(whens: list[str], probability: float | None, frames: int, clock: Clock) -> dict[str, float]:
-    """Time the decisions on each frame.
+    """Time the decisions on each frame of a camera.
 
     Parameters
     ----------
@@ -92,26 +125,79 @@ def measure(whens: list[str], probability: float | None, frames: int, clock: Clo
     dict[str, float]
         P50, P99 and maximum, us, and n.
     """
-    random = np.random.default_rng(0)
     k = len(KEYPOINTS)
     spec = TrackingSpec([2e6] * k, [0.05] * k, [1.0] * k, [0.5] * k)
     tracker = CausalFilter(spec, 1, k)
     decider = Decider(make_rules(config(whens, probability), KEYPOINTS, {"laser": 2.0}), 0)
-    at, velocity = np.array([[150.0, 120.0]] * k), np.zeros((k, 2))
-    taken = np.zeros(frames)
-    for i in range(frames + WARM_UP):
-        velocity = 0.9 * velocity + random.normal(0.0, 0.8, (k, 2))
-        velocity += 0.01 * (np.array([150.0, 120.0]) - at)
-        at = at + velocity
-        t_ns = i * PERIOD_NS
-        stamps = FrameStamps(i, t_ns, t_ns, t_ns)
+    taken = []
+    for i, at in enumerate(islice(_wandering(np.array([150.0, 120.0])), frames + WARM_UP)):
+        stamps = _stamps(i)
         pose = Pose("top", stamps, at[None], np.tile(2.0 * np.eye(2), (1, k, 1, 1)), np.ones((1, k)))
         tracker.step(pose)
         begun = clock.now_ns()
-        decider.decide(tracker, "top", stamps, t_ns + LATENCY_NS, True, pose.confidence)
-        taken[max(0, i - WARM_UP)] = (clock.now_ns() - begun) / 1e3
-    p50, p99, most = np.percentile(taken, [50, 99, 100])
-    return {"p50_us": round(p50, 1), "p99_us": round(p99, 1), "max_us": round(most, 1), "n": frames}
+        decider.decide(tracker, "top", stamps, stamps.t_scene_ns + LATENCY_NS, True, pose.confidence)
+        taken.append(clock.now_ns() - begun)
+    return _figures(taken)
+
+
+def measure_in_space(
+    whens: list[str], probability: float | None, frames: int, clock: Clock
+) -> dict[str, float]:
+    """Time the decisions on each turn of a group of cameras, all of which see every keypoint.
+
+    Parameters
+    ----------
+    whens
+        The conditions of the rules.
+    probability
+        Probability at which each comes true; None judges the mean.
+    frames
+        Number of turns.
+    clock
+        Times them.
+
+    Returns
+    -------
+    dict[str, float]
+        P50, P99 and maximum, us, and n.
+    """
+    k, cameras = len(KEYPOINTS), make_rig(np.random.default_rng(0), CAMERAS)
+    each = np.ones(k)
+    group = ViewGroup(GROUP, cameras, TrackingSpec3D(2e6 * each, 0.05 * each, each), 20 * NS_PER_MS)
+    decider = Decider(make_rules(config(whens, probability, GROUP), KEYPOINTS, {"laser": 2.0}), 0)
+    cov, confidence, taken = np.tile(2.0 * np.eye(2), (k, 1, 1)), np.ones((1, k)), []
+    for i, at in enumerate(islice(_wandering(np.array([0.0, 0.0, 50.0])), frames + WARM_UP)):
+        stamps = _stamps(i)
+        for view, camera in enumerate(cameras):
+            group.observe(view, stamps.t_scene_ns, camera.project(at), cov)
+        begun = clock.now_ns()
+        decider.decide(group, GROUP, stamps, stamps.t_scene_ns + LATENCY_NS, True, confidence)
+        taken.append(clock.now_ns() - begun)
+    return _figures(taken)
+
+
+def _wandering(middle: FloatArray) -> Iterator[FloatArray]:
+    """(K, axes) places of the keypoints, each on a way of its own about the middle."""
+    random = np.random.default_rng(0)
+    at = np.tile(middle, (len(KEYPOINTS), 1))
+    velocity = np.zeros_like(at)
+    while True:
+        velocity = 0.9 * velocity + random.normal(0.0, 0.8, at.shape)
+        velocity += 0.01 * (middle - at)
+        at = at + velocity
+        yield at
+
+
+def _stamps(index: int) -> FrameStamps:
+    t_ns = index * PERIOD_NS
+    return FrameStamps(index, t_ns, t_ns, t_ns)
+
+
+def _figures(taken_ns: list[int]) -> dict[str, float]:
+    """Those of all but the first frames."""
+    kept = np.array(taken_ns[WARM_UP:]) / 1e3
+    p50, p99, most = np.percentile(kept, [50, 99, 100])
+    return {"p50_us": round(p50, 1), "p99_us": round(p99, 1), "max_us": round(most, 1), "n": len(kept)}
 
 
 @dataclass
@@ -128,11 +214,12 @@ def main() -> None:
     clock = HostClock()
     rows = []
     print(f"{'three rules':52} {'judged by':12} {'P50':>8} {'P99':>8} {'max':>8}  us a frame")
-    for name, whens in SETS.items():
-        for how, probability in (("mean", None), ("probability", 0.95)):
-            row = measure(whens, probability, options.frames, clock)
-            rows.append({"rules": name, "by": how, **row})
-            print(f"{name:52} {how:12} {row['p50_us']:8.1f} {row['p99_us']:8.1f} {row['max_us']:8.1f}")
+    for sets, timed in ((SETS, measure), (SETS_IN_SPACE, measure_in_space)):
+        for name, whens in sets.items():
+            for how, probability in (("mean", None), ("probability", 0.95)):
+                row = timed(whens, probability, options.frames, clock)
+                rows.append({"rules": name, "by": how, **row})
+                print(f"{name:52} {how:12} {row['p50_us']:8.1f} {row['p99_us']:8.1f} {row['max_us']:8.1f}")
     result = {"bench": "rules-cost", "machine": machine(), "rows": rows}
     if options.write:
         Path(options.write).write_text(json.dumps(result, indent=1) + "\n")

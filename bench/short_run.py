@@ -75,8 +75,8 @@ def came_through(result: RunResult, session: Session) -> dict[str, Any]:
     Returns
     -------
     dict[str, Any]
-        Summary of image to decision (ms), the number of engine calls by their number of frames, and frames
-        captured and superseded.
+        Summary of image to decision (ms), the number of engine calls by their number of frames, frames
+        captured and superseded, and the precision that the engine had.
     """
     stamps = stamp_columns(session.observations)
     calls = Counter(o.stages.t_inferred_ns for o in session.observations)
@@ -86,4 +86,5 @@ def came_through(result: RunResult, session: Session) -> dict[str, Any]:
         "calls_by_frames": dict(sorted(Counter(calls.values()).items())),
         "captured": sum(c["captured"] for c in counts),
         "superseded": sum(c["superseded"] for c in counts),
+        "precision": session.info.engine.get("precision"),
     }

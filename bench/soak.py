@@ -27,7 +27,7 @@ from bench.background_load import own_memory_mib, processor_s
 from bench.isolation import subscribe
 from bench.latency.measured_run import latency_config
 from bench.order_client import Orders, format_orders
-from bench.output import conditions, machine_line, markdown_table
+from bench.output import conditions, machine_line, markdown_table, precision_words
 from bench.program import Out, run
 from bench.short_run import short_run
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
@@ -201,6 +201,7 @@ def measure(options: Options) -> dict[str, Any]:
         "minutes": options.minutes,
         "rate_hz": options.rate,
         "alone": options.alone,
+        "precision": session.info.engine.get("precision"),
         "ok": result.ok,
         "cameras": result.summary["cameras"],
         "records_refused": result.summary["records_refused"],
@@ -323,7 +324,7 @@ def format_table(figures: dict[str, Any]) -> str:
     ]
     beside = "alone" if figures["alone"] else "a viewer, a stalled subscriber and an order a second beside it"
     lines = [
-        f"{figures['minutes']:g} minutes, {beside}; {machine_line(figures)}.",
+        f"{figures['minutes']:g} minutes, {beside}; {machine_line(figures)}; {precision_words([figures])}.",
         "",
         markdown_table(["image to decision, ms", "n", "P50", "P99", "P99.9", "max"], rows),
         "",

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import rigs
 from rigs.faults import FaultOptions
-from rt_pose.audit import hindsight
+from rt_pose.audit import hindsight, hindsight_format
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import smoothed_truth, table_truth
 from rt_pose.clock import Clock, HostClock
@@ -91,10 +91,18 @@ def dry_config(
     Raises
     ------
     UserError
-        Where it has no rules, or more than one geometry.
+        Where it has no rules, rules in space, or more than one geometry.
     """
     if not config.rules:
         raise UserError("bench triggers: the configuration has no rules, so there is nothing to try")
+    if config.views:
+        in_space = [f"rule '{rule.name}'" for rule in config.rules if rule.view]
+        raise UserError(
+            f"bench triggers: one recording shows nothing in space; leave out {', '.join(in_space)} and "
+            "`views`. Rules in space are scored on a session: `rt-pose replay SESSION --hindsight`"
+            if in_space
+            else "bench triggers: one recording shows nothing in space; leave out `views`"
+        )
     config.model = model
     config.cameras = {
         CAMERA: CameraConfig("video", {"path": video, "rate_hz": rate_hz, "faults": asdict(faults)})
@@ -161,7 +169,7 @@ def dry_run(
     scores = hindsight_page.write(out, found)
     make_report(out)
     for one in found:
-        print("\n".join(hindsight.format_hindsight(one)))
+        print("\n".join(hindsight_format.format_hindsight(one)))
     frames = frame_counts(session)
     print(_predicted(frames, config))
     print(f"plots: {out / hindsight_page.PAGE_NAME}")

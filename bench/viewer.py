@@ -25,7 +25,7 @@ import numpy as np
 
 from bench.background_load import processor_s
 from bench.latency.measured_run import latency_config
-from bench.output import conditions, machine_line, markdown_table
+from bench.output import conditions, machine_line, markdown_table, precision_words
 from bench.pairs import MIN_PAIRS, interval
 from bench.program import Out, run, say
 from bench.short_run import short_run
@@ -207,8 +207,8 @@ def measure_run(config: RunConfig, *, window: bool) -> dict[str, Any]:
     Returns
     -------
     dict[str, Any]
-        Summary of image to decision (ms), frames captured and superseded, and the cores that the window took
-        (None without one).
+        Summary of image to decision (ms), frames captured and superseded, precision of the network, and the
+        cores that the window took (None without one).
 
     Raises
     ------
@@ -224,7 +224,8 @@ def measure_run(config: RunConfig, *, window: bool) -> dict[str, Any]:
             if not stayed:
                 raise UserError("the window did not stay open; `rt-pose view` says why")
             (counts,) = finished.result.summary["cameras"].values()
-            latency = settled_latency(finished.session())
+            session = finished.session()
+            latency, precision = settled_latency(session), session.info.engine.get("precision")
     finally:
         if beside is not None:
             beside.close()
@@ -232,6 +233,7 @@ def measure_run(config: RunConfig, *, window: bool) -> dict[str, Any]:
         "latency_ms": latency,
         "captured": counts["captured"],
         "superseded": counts["superseded"],
+        "precision": precision,
         "window_cores": None if beside is None else beside.cores(),
     }
 
@@ -315,7 +317,8 @@ def format_table(figures: dict[str, Any]) -> str:
     cores = figures["window_cores"]
     lines = [
         f"{figures['seconds']:g} s a run at {figures['rate_hz']:g} frames a second, "
-        f"{figures['redraws_hz']:g} pictures a second of 640x480; {machine_line(figures)}.",
+        f"{figures['redraws_hz']:g} pictures a second of 640x480; {machine_line(figures)}; "
+        f"{precision_words(pair[side] for pair in figures['pairs'] for side in ('with', 'without'))}.",
         "",
         markdown_table(head, rows),
         "",

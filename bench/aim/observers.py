@@ -57,7 +57,7 @@ class NetworkObserver:
         self._estimator = choose_engine(package, EngineConfig(precision="float32")).estimator
         self._context = self._estimator.new_context()
         self.keypoints, self.tracking = package.manifest.keypoints, package.manifest.tracking
-        self.says = f"network {package.sha256[:12]}"
+        self.says = f"network {package.sha256[:12]} in float32"
 
     def observe(self, rig: Rig, seed: int, stamps: FrameStamps) -> Pose:  # noqa: ARG002
         """See `Observer.observe`."""

@@ -34,7 +34,7 @@ class Options:
     rate: Annotated[float | None, "frames a second of each camera; by default as the part has it"] = None
     seconds: Annotated[float | None, "length of each run; by default as the part has it"] = None
     size: Annotated[str, "emulated cameras: WIDTHxHEIGHT of the frames"] = "1024x1040"
-    precision: Precision = "float32"
+    precision: Precision = "auto"
     priority: Annotated[Literal["normal", "high"], "emulated cameras: of the loop's process"] = "normal"
     out: Out = None
 

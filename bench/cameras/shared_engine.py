@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.latency.measured_run import latency_config
-from bench.output import conditions, machine_line, markdown_table
+from bench.output import conditions, machine_line, markdown_table, precision_words
 from bench.program import say
 from bench.short_run import came_through, short_run
 from rt_pose.clock import NS_PER_MS, HostClock
@@ -41,7 +41,7 @@ class SharedEngine:
     """Frames a second of each camera."""
     seconds: float = 15.0
     """Length of each run."""
-    precision: Precision = "float32"
+    precision: Precision = "auto"
 
 
 def measure(options: SharedEngine) -> dict[str, Any]:
@@ -133,7 +133,8 @@ def alone(model: str, precision: Precision) -> list[dict[str, Any]]:
         for _ in range(ROUNDS):
             together += _timed(engine, [batch], CALLS)
             apart += _timed(engine, [batch[i : i + 1] for i in range(frames)], CALLS)
-        found.append({"frames": frames, "one_call_ms": summary(together), "calls_of_one_ms": summary(apart)})
+        times = {"one_call_ms": summary(together), "calls_of_one_ms": summary(apart)}
+        found.append({"frames": frames, "precision": engine.precision, **times})
     return found
 
 
@@ -183,9 +184,10 @@ def text(figures: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"# Several cameras in one engine call\n\n{machine_line(figures)}; each camera at "
-            f"{figures['rate_hz']:g} frames a second. Image to decision, over all cameras:",
+            f"{figures['rate_hz']:g} frames a second; {precision_words(figures['live'])}. Image to decision, "
+            "over all cameras:",
             markdown_table(head, live_rows),
-            "The engine alone, ms for all frames:",
+            f"The engine alone ({precision_words(figures['engine_alone'])}), ms for all frames:",
             markdown_table(alone_head, alone_rows),
         ]
     )

@@ -365,7 +365,7 @@ def text(figures: dict[str, Any]) -> str:
     str
         Markdown.
     """
-    parts = [f"# Drift\n\n{machine_line(figures)}"]
+    parts = [f"# Drift\n\n{machine_line(figures)}; networks in float32"]
     for name, found in figures["parts"].items():
         parts += [f"## {name}", *_facts(found)]
         rows = [

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from bench.output import conditions, machine_line
+from bench.output import conditions, machine_line, precision_words
 from bench.program import Out, run
 from bench.scale.latency import ScalePlan, measure_latency
 from bench.scale.replays import measure_replays
@@ -42,7 +42,7 @@ class Options:
     seconds: Annotated[float, "of the run at the rate that holds; 0: no latencies"] = 20.0
     trial: Annotated[float, "of a trial of a rate, s"] = 5.0
     rates: Annotated[int, "rates that are tried at most"] = 7
-    precision: Precision = "float32"
+    precision: Precision = "auto"
     sessions: Annotated[int, "random sessions that are replayed; 0: none"] = 20
     session_seconds: Annotated[float, "of each"] = 5.0
     seed: Annotated[int, "of the random sessions"] = 0
@@ -120,7 +120,7 @@ def text(figures: dict[str, Any]) -> str:
     """
     settings = figures["settings"]
     facts = [
-        f"{machine_line(figures)}; {settings['precision']}. A rate holds where no frame is dropped and P99 "
+        f"{machine_line(figures)}; {_precision(figures)}. A rate holds where no frame is dropped and P99 "
         f"of exposure to decision is at most {settings['budget']:g} ms in two of three trials of "
         f"{settings['trial']:g} s.",
     ]
@@ -128,6 +128,12 @@ def text(figures: dict[str, Any]) -> str:
     if figures["replays"]:
         tables.append(_replay_table(figures["replays"]))
     return tables_text("Several animals, several cameras", facts, tables)
+
+
+def _precision(figures: dict[str, Any]) -> str:
+    """The precision that the networks had; where no run says it, the one asked for."""
+    asked = figures["settings"]["precision"]
+    return precision_words([*figures["latency"], *([] if asked == "auto" else [{"precision": asked}])])
 
 
 def _latency_table(rows: list[dict[str, Any]]) -> Table:

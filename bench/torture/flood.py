@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from bench.latency.measured_run import latency_config
-from bench.output import conditions, machine_line, markdown_table
+from bench.output import conditions, machine_line, markdown_table, precision_words
 from bench.program import Out, run, say
 from bench.short_run import came_through, short_run
 from bench.torture.control import Flood, FuzzMessage, make_messages
@@ -196,7 +196,10 @@ def format_table(figures: dict[str, Any]) -> str:
     heads = ["pair, run", "captured", "decided on", "superseded", "P50, ms", "P99", "max"]
     heads += ["requests", "refused", "unanswered", "subscriptions"]
     options = figures["options"]
-    title = f"{options['seconds']} s a run at {options['rate']} frames/s; {machine_line(figures)}."
+    title = (
+        f"{options['seconds']} s a run at {options['rate']} frames/s; {machine_line(figures)}; "
+        f"{precision_words(figures['runs'])}."
+    )
     return "\n".join([title, "", markdown_table(heads, rows)])
 
 

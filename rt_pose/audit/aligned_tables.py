@@ -15,6 +15,7 @@ from rt_pose.clock import NS_PER_MS
 from rt_pose.decisions.rig_time import cause_ns
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer, write_atomic
+from rt_pose.session.group_tracks import judged_frames
 from rt_pose.session.read import Session
 
 FRAMES_HEAD = ("camera", "frame", "t_exposure_ns", "t_other_s", "error_ms", "stamp")
@@ -101,11 +102,14 @@ def _frames(session: Session, found: Alignment) -> Iterator[tuple[Any, ...]]:
 def _events(session: Session, found: Alignment) -> Iterator[tuple[Any, ...]]:
     stimuli = _stimuli_ns(session)
     bounds_ns = {(f.camera, f.stamps.index): f.stamps.clock_error_ns for f in session.frames}
-    for event in (record.event for record in session.events):
+    judged = judged_frames(session) if session.info.views else {}
+    for record in session.events:
+        event = record.event
         stimulus_ns = stimuli.get(event.id)
-        cause_s, error_ms = _converted(
-            found, event.t_cause_ns, bounds_ns.get((event.camera, event.frame_index), 0)
-        )
+        bound_ns = bounds_ns.get((event.camera, event.frame_index), 0)
+        if event.camera in session.info.views and record.seq in judged:  # its frame is that of a camera
+            bound_ns = judged[record.seq].stamps.clock_error_ns
+        cause_s, error_ms = _converted(found, event.t_cause_ns, bound_ns)
         stimulus_s = "" if stimulus_ns is None else _converted(found, stimulus_ns)[0]
         yield (
             *(event.id, event.rule, event.outcome, event.camera, event.frame_index),

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rt_pose.audit import from_video, hindsight, replay, what_if, what_if_format
+from rt_pose.audit import from_video, hindsight, hindsight_format, replay, what_if, what_if_format
 from rt_pose.audit.other_truth import read_truth
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.slot_truth import smoothed_slots
-from rt_pose.audit.truth import Smoother, TruthSeries, known_truth, smoothed_truth
+from rt_pose.audit.truth import Smoother, TruthInSpace, TruthSeries, known_truth, smoothed_truth
 from rt_pose.errors import ExitCode, UserError
 from rt_pose.extras import require
 from rt_pose.files import write_atomic
@@ -102,7 +102,7 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
     scores: list[hindsight.Hindsight] = []
     if wanted.smooth is not None:
         scores = score_hindsight(session, wanted.smooth, wanted.tolerance_ms, other)
-        _print_lines(["", *(line for one in scores for line in hindsight.format_hindsight(one))])
+        _print_lines(["", *(line for one in scores for line in hindsight_format.format_hindsight(one))])
     try:
         write_atomic(path / JSON_NAME, json.dumps(answers, indent=1) + "\n", "copy the session elsewhere")
     except UserError as error:  # an archive may be read-only: the answer stands
@@ -169,5 +169,17 @@ def score_hindsight(
         if setup.config.individual_count == 1
         else smoothed_slots(session, setup, smooth)
     )
-    truths = [smoothed, known_truth(session), other or []]
-    return [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]
+    smoothed_in_space, known_in_space = _truths_in_space(session, setup)
+    truths = [(smoothed, smoothed_in_space), (known_truth(session), known_in_space), (other or [], None)]
+    return [hindsight.score(session, truth, tolerance_ms, spatial) for truth, spatial in truths if truth]
+
+
+def _truths_in_space(
+    session: Session, setup: ReplaySetup
+) -> tuple[TruthInSpace, TruthInSpace] | tuple[None, None]:
+    """Those of the groups of views, smoothed and known to the rig; None where no rule asks for them."""
+    if not any(rule.view for rule in setup.config.rules):
+        return None, None
+    from rt_pose.audit.truth_in_space import truths_in_space  # with OpenCV, which other sessions do without
+
+    return truths_in_space(session, setup)

@@ -10,31 +10,29 @@ an event suppressed because a keypoint was lost is no detection. Times are resol
 
 Several cameras are judged together where the run judged them together, for a rule of any of them or of all:
 then there is one truth of the rig, in the rig's time, and all events of the rule belong to it. So are several
-animals, for a rule of any of them.
+animals, for a rule of any of them. A rule in space is judged on the truth of its group of views, in space.
+What cannot be scored says why.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.audit.aimed_shots import AimedShots, aimed_shots, format_aimed_shots
-from rt_pose.audit.aimed_shots import as_json as aimed_shots_as_json
+from rt_pose.audit.aimed_shots import AimedShots, aimed_shots
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.rig_truth import CameraTruth, RigTimes, camera_truth, combine
-from rt_pose.audit.truth import TruthSeries
+from rt_pose.audit.truth import SpatialTruth, TruthInSpace, TruthSeries
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.check import EVERY_CAMERA
 from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.decisions.rule_state import individual_groups
-from rt_pose.delivery import deliveries, format_counts
-from rt_pose.loop.latency import summary
+from rt_pose.delivery import deliveries
 from rt_pose.rules.semantics import ONE_RIG
 from rt_pose.session.read import Session
 from rt_pose.types import FloatArray
@@ -88,6 +86,18 @@ class Curve:
     events: list[Scored]
     line: NDArray[np.int64] | None = None
     """(F,) number of the camera of each value, where several cameras are judged together."""
+    in_space: bool = False
+    """Whether it is of a group of views, whose name stands for the camera."""
+    unknown: bool = False
+    """Whether nowhere in the truth all keypoints of the rule are known."""
+
+    @property
+    def says(self) -> str:
+        """Of what it is, for people."""
+        if self.in_space:
+            return f"views {self.camera}, in space"
+        who = "any individual" if self.individual == ANY else f"individual {self.individual}"
+        return f"camera {self.camera}, {who}"
 
 
 @dataclass
@@ -98,6 +108,10 @@ class Score:
     curves: list[Curve] = field(default_factory=list)
     aimed: AimedShots | None = None
     """Of a rule that aims light: its shots."""
+    unscored: str = ""
+    """Why it was not scored; empty where it was."""
+    left_out: int = 0
+    """Events at a time of which the truth, or the log, says nothing."""
 
     def count(self, verdict: str) -> int:
         """Count the events of a verdict.
@@ -186,7 +200,12 @@ class Hindsight:
     scores: list[Score]
 
 
-def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLERANCE_MS) -> Hindsight:
+def score(
+    session: Session,
+    truth: list[TruthSeries],
+    tolerance_ms: float = TOLERANCE_MS,
+    in_space: TruthInSpace | None = None,
+) -> Hindsight:
     """Score every rule of a session against the truth.
 
     Parameters
@@ -197,6 +216,8 @@ def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLE
         Series of one source.
     tolerance_ms
         How far an event may be from the episode to which it belongs, ms.
+    in_space
+        What the same source says of the groups of views; None where it knows the frames of cameras alone.
 
     Returns
     -------
@@ -206,19 +227,40 @@ def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLE
     setup = ReplaySetup.of(session)
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms, semantics=setup.semantics)
     times = RigTimes(session) if setup.semantics >= ONE_RIG and len(setup.cameras) > 1 else None
-    by_camera, of_rig = _effects(session), _effects(session, times)
+    by_camera, of_rig = _effects(session, in_space), _effects(session, None, times)
+    events = Counter(record.event.rule for record in session.events)
     scores = []
     for rule in rules:
         curves: list[Curve] = []
         if rule.condition.inputs:
             pass  # of an input's line there is no other truth than its edges
+        elif rule.views:
+            spatial = [] if in_space is None else in_space.series
+            curves = list(_camera_curves(rule, spatial, by_camera, tolerance_ms))
         elif times is not None and rule.camera in EVERY_CAMERA:
             curves = list(_rig_curves(rule, truth, times, of_rig, tolerance_ms))
         else:
             curves = list(_camera_curves(rule, truth, by_camera, tolerance_ms))
-        scores.append(Score(rule.name, curves, aimed_shots(session, truth, rule)))
+        made = Score(
+            rule.name, curves, aimed_shots(session, truth, rule), _unscored_reason(rule, curves, in_space)
+        )
+        made.left_out = events[rule.name] - len(made.events)
+        scores.append(made)
     seconds = sum(float(s.t_ns[-1] - s.t_ns[0]) for s in truth) / NS_PER_S
     return Hindsight(truth[0].source if truth else "nothing", tolerance_ms, seconds, scores)
+
+
+def _unscored_reason(rule: Rule, curves: list[Curve], in_space: TruthInSpace | None) -> str:
+    """Why a rule was not scored; empty where it was."""
+    if rule.condition.inputs:
+        return f"of the input {', '.join(rule.condition.inputs)} there is no other truth than its edges"
+    if not curves and rule.views:
+        if in_space is None:
+            return f"this truth is of cameras' frames, the rule is judged in space by '{rule.camera}'"
+        return in_space.reasons.get(rule.camera, f"nothing of '{rule.camera}' is in this truth")
+    if not curves:
+        return "no frame of its cameras is in this truth"
+    return "nowhere in this truth all its keypoints are known" if all(c.unknown for c in curves) else ""
 
 
 def episodes(
@@ -296,90 +338,17 @@ def match(found: list[Episode], events: list[Scored], tolerance_ns: int) -> list
     return [episode for i, episode in enumerate(found) if i not in hit]
 
 
-def as_json(hindsight: Hindsight) -> dict[str, Any]:
-    """Convert the scores to plain values.
-
-    Parameters
-    ----------
-    hindsight
-        The scores.
-
-    Returns
-    -------
-    dict[str, Any]
-        An entry of `hindsight.json`.
-    """
-    return {
-        "truth": hindsight.source,
-        "tolerance_ms": hindsight.tolerance_ms,
-        "seconds": round(hindsight.seconds, 3),
-        "rules": {s.rule: _plain(s, hindsight.seconds) for s in hindsight.scores},
-    }
-
-
-def format_hindsight(hindsight: Hindsight) -> Iterable[str]:
-    """Format the scores in lines for people.
-
-    Parameters
-    ----------
-    hindsight
-        The scores.
-
-    Yields
-    ------
-    str
-        A line.
-    """
-    yield (
-        f"truth: {hindsight.source}, {hindsight.seconds:.1f} s; an event may be up to "
-        f"{hindsight.tolerance_ms:g} ms off"
-    )
-    yield (
-        f"{'rule':16}{'onsets':>8}{'hits':>7}{'misses':>8}{'false alarms':>14}{'repeats':>9}"
-        f"{'delay P50 ms':>14}{'P90':>8}  what hits became"
-    )
-    for s in hindsight.scores:
-        delay = summary(s.delays_ms)
-        cells = ("-", "-") if delay is None else (f"{delay['p50']:.1f}", f"{delay['p90']:.1f}")
-        became = ", ".join(f"{n} {name}" for name, n in sorted(s.outcomes("hit").items())) or "-"
-        if missing := format_counts({**s.deliveries("hit"), "acknowledged": 0}):
-            became += f" (of those fired {missing})"
-        yield (
-            f"{s.rule:16}{s.onsets:8}{s.count('hit'):7}{s.misses:8}{s.count('false alarm'):14}"
-            f"{s.count('repeat'):9}{cells[0]:>14}{cells[1]:>8}  {became}"
-        )
-    for s in hindsight.scores:
-        if s.aimed is not None:
-            yield format_aimed_shots(s.rule, s.aimed)
-
-
-def _plain(s: Score, covered_s: float) -> dict[str, Any]:
-    alarms, seconds = s.count("false alarm"), s.seconds or covered_s
-    plain = {
-        "onsets": s.onsets,
-        "hits": s.count("hit"),
-        "misses": s.misses,
-        "false_alarms": alarms,
-        "false_alarms_per_minute": round(60 * alarms / seconds, 4) if seconds else None,
-        "repeats": s.count("repeat"),
-        "lost": s.count(LOST),
-        "delay_ms": summary(s.delays_ms),
-        "hits_became": s.outcomes("hit"),
-        "hits_delivered": s.deliveries("hit"),
-        "false_alarms_became": s.outcomes("false alarm"),
-    }
-    return plain if s.aimed is None else {**plain, "aim": aimed_shots_as_json(s.aimed)}
-
-
 Effects = dict[tuple[str, str, int, int], list[Scored]]
 
 
-def _effects(session: Session, times: RigTimes | None = None) -> Effects:
+def _effects(session: Session, in_space: TruthInSpace | None, times: RigTimes | None = None) -> Effects:
     """Events by rule, camera, epoch and individual, each at the scene time of its effect.
 
-    With the rig's times they are by rule and individual alone, and each at its time on the rig.
+    With the rig's times they are those of cameras, by rule and individual alone, each at its time on the rig.
     """
     stamps = {o.seq: o.stamps for o in session.observations}
+    if in_space is not None:
+        stamps |= in_space.stamps
     found: Effects = defaultdict(list)
     delivered = deliveries(session.commands, session.acks)
     for record in session.events:
@@ -396,13 +365,14 @@ def _effects(session: Session, times: RigTimes | None = None) -> Effects:
 
 
 def _camera_curves(
-    rule: Rule, truth: list[TruthSeries], events: Effects, tolerance_ms: float
+    rule: Rule, truth: Sequence[TruthSeries | SpatialTruth], events: Effects, tolerance_ms: float
 ) -> Iterator[Curve]:
-    """Curves of a rule that each camera is judged for by itself: it names one, or there is one alone."""
+    """Curves of a rule that each camera is judged for by itself, it names one, or there is one alone; or a
+    group of views."""
     for series in truth:
         if rule.camera not in (*EVERY_CAMERA, series.camera):
             continue
-        for group in individual_groups(rule, series.xy.shape[1]):
+        for group in individual_groups(rule, series.shape[1]):
             found = [
                 e for who in group for e in events.get((rule.name, series.camera, series.epoch, who), [])
             ]
@@ -414,7 +384,7 @@ def _rig_curves(
 ) -> Iterator[Curve]:
     """Curves of a rule that the cameras are judged for together."""
     placed = [(series, times.of_truth(series)) for series in truth]
-    for group in individual_groups(rule, truth[0].xy.shape[1]) if truth else ():
+    for group in individual_groups(rule, truth[0].shape[1]) if truth else ():
         of_cameras = [
             dataclasses.replace(camera_truth(rule, series, group), t_ns=t_ns)
             for series, t_ns in placed
@@ -431,7 +401,11 @@ def _curve(
     tolerance_ns, who = round(tolerance_ms * NS_PER_MS), group[0] if len(group) == 1 else ANY
     found = episodes(true.t_ns, true.holds, rule.hold_ns, tolerance_ns)
     missed = match(found, events, tolerance_ns)
-    return Curve(rule.name, true.camera, who, true.t_ns, true.value, found, missed, events, true.line)
+    return Curve(
+        *(rule.name, true.camera, who, true.t_ns, true.value, found, missed, events, true.line),
+        in_space=bool(rule.views),
+        unknown=bool(true.lost.all()),
+    )
 
 
 def _distance_ns(episode: Episode, t_ns: int) -> int:

@@ -42,7 +42,8 @@ def read_truth(session: Session, given: Sequence[str]) -> list[TruthSeries]:
             "animal; leave it out: --hindsight itself knows them all"
         )
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms, semantics=setup.semantics)
-    needed = {setup.keypoints[k] for rule in rules for k in rule.keypoints}
+    # A file is of the frames of one camera: no rule in space can be scored against it.
+    needed = {setup.keypoints[k] for rule in rules if not rule.views for k in rule.keypoints}
     for camera, path in _by_camera(session, given).items():
         xy = reorder_keypoints(read_poses(path, camera), setup.keypoints, needed, f"--truth {path}")
         where = number_frames(session, camera).where

@@ -6,6 +6,7 @@ which input does what. An input that this program does not know is reported, nev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -242,6 +243,29 @@ def logged_pose(seen: Observation) -> Pose:
     return Pose(seen.camera, seen.stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
 
 
+def turn_poses(
+    newest: Mapping[str, tuple[int, Pose]], taken: GroupRecord, group: GroupTracker
+) -> list[tuple[int, Pose]]:
+    """Get the poses that a group of views took in, or found to be too old, in a turn.
+
+    Parameters
+    ----------
+    newest
+        By camera, number and pose of its newest observation.
+    taken
+        The record of what the group took in.
+    group
+        The group's filter.
+
+    Returns
+    -------
+    list[tuple[int, Pose]]
+        Those that are there: a log may lack some.
+    """
+    wanted = {*taken.used, *taken.late}
+    return [one for one in newest.values() if one[0] in wanted and one[1].camera in group]
+
+
 def _drift_specs(session: Session) -> dict[str, DriftSpec]:
     """What was compared in a session; UserError where that is not valid."""
     info = session.info
@@ -376,11 +400,10 @@ class DecisionReplay:
         UserError
             Where the session describes no such group.
         """
-        tracker, wanted = self._groups.get(taken.group), {*taken.used, *taken.late}
+        tracker = self._groups.get(taken.group)
         if tracker is None:
             raise UserError(f"input {taken.seq}: the session describes no group of views '{taken.group}'")
-        poses = [item for item in self._poses.values() if item[0] in wanted and item[1].camera in tracker]
-        turn = tracker.step(poses)  # of those that are there: a log may lack some
+        turn = tracker.step(turn_poses(self._poses, taken, tracker))
         if not turn.used:
             return RecomputedGroup(turn, None, [], [])
         group, decider = tracker.group, self._group_deciders[taken.group]

@@ -6,17 +6,18 @@ through the states by which the run itself decides whether `any` or `all` of the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.audit.truth import TruthSeries
+from rt_pose.audit.truth import SpatialTruth, TruthSeries
 from rt_pose.decisions.rig_time import RigTime
 from rt_pose.decisions.rule import Rule
 from rt_pose.decisions.rule_state import CameraView, RuleState, other_individuals
 from rt_pose.session.read import Session
-from rt_pose.types import FloatArray
+from rt_pose.types import Estimate, FloatArray
 
 
 @dataclass
@@ -35,15 +36,15 @@ class CameraTruth:
     """(F,) number of the camera of each value, where several are put together."""
 
 
-def camera_truth(rule: Rule, series: TruthSeries, group: list[int]) -> CameraTruth:
-    """Judge a rule's condition over the truth of one camera.
+def camera_truth(rule: Rule, series: TruthSeries | SpatialTruth, group: list[int]) -> CameraTruth:
+    """Judge a rule's condition over the truth of one camera, or of one group of views.
 
     Parameters
     ----------
     rule
         The rule.
     series
-        The truth.
+        The truth; that in space for a rule that is judged there.
     group
         The individuals of whom any will do.
 
@@ -53,21 +54,23 @@ def camera_truth(rule: Rule, series: TruthSeries, group: list[int]) -> CameraTru
         It holds where it does for one of them, and is lost where it is for all. Its value is that of one for
         whom it holds.
     """
-    frames, count = series.xy.shape[:2]
+    frames, count, keypoints = series.shape
     geometry, pair = rule.geometries.get(series.camera), rule.condition.pair
     evaluators = [
         (who, rule.condition.evaluator(who, geometry, other))
         for who in group
         for other in (other_individuals(who, count) if pair else (0,))
     ]
-    confident = np.ones(series.xy.shape[1:3])
+    confident = np.ones((count, keypoints))
     holds, lost, value = np.zeros(frames, bool), np.ones(frames, bool), np.full(frames, np.nan)
-    for f, track in enumerate(series.tracks()):
+    tracks: Iterator[Estimate] = series.tracks()
+    for f, track in enumerate(tracks):
+        unknown = np.atleast_2d(track.lost)
         for who, evaluator in evaluators:
             about = {who, *rule.condition.named, *({evaluator.other} if pair else ())}
             if series.cuts is not None and series.cuts[f, list(about)].any():
                 evaluator.reset()  # what it keeps is of another animal
-            if rule.condition.is_lost(track.lost, who, evaluator.other):
+            if rule.condition.is_lost(unknown, who, evaluator.other):
                 continue
             if evaluator.has_memory:
                 evaluator.observe(track, confident)

@@ -19,7 +19,7 @@ from rt_pose.package import TrackingSpec
 from rt_pose.records import Observation
 from rt_pose.session.frame_numbers import camera_stamps, number_frames
 from rt_pose.session.read import Session
-from rt_pose.types import FloatArray, Track
+from rt_pose.types import FloatArray, FrameStamps, Track, Track3D
 
 
 class SmoothedArrays(Protocol):
@@ -55,6 +55,12 @@ class TruthSeries:
     cuts: NDArray[np.bool_] | None = None
     """(F, N) from where on a row is of another animal than before; None where all rows stay what they are."""
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames, individuals and keypoints."""
+        frames, individuals, keypoints = self.xy.shape[:3]
+        return frames, individuals, keypoints
+
     def tracks(self) -> Iterator[Track]:
         """Iterate over the truth as tracks, which rules can judge.
 
@@ -79,6 +85,59 @@ class TruthSeries:
                 seen_ms_ago=unseen,
                 lost=unknown[f],
             )
+
+
+@dataclass
+class SpatialTruth:
+    """The truth of a group of views in space, moment by moment. F moments, one animal, K keypoints."""
+
+    source: str
+    """Where it comes from, in words for people."""
+    camera: str
+    """Name of the group, which its events bear as their camera."""
+    epoch: int
+    """In the group's own count."""
+    t_ns: NDArray[np.int64]
+    """(F,) scene time, ascending."""
+    xyz: FloatArray
+    """(F, K, 3) mm, in the group's axes; NaN where it is not known."""
+    velocity: FloatArray
+    """(F, K, 3) mm/s."""
+    cuts: NDArray[np.bool_] | None = None
+    """As of `TruthSeries`: there is one animal."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Moments, individuals and keypoints."""
+        moments, keypoints = self.xyz.shape[:2]
+        return moments, 1, keypoints
+
+    def tracks(self) -> Iterator[Track3D]:
+        """Iterate over the truth as tracks, which rules in space can judge.
+
+        Yields
+        ------
+        Track3D
+            One a moment; a keypoint whose position or velocity is not known is lost.
+        """
+        keypoints = self.shape[2]
+        certain, unseen = np.zeros((keypoints, 6, 6)), np.zeros(keypoints)
+        known: NDArray[np.bool_] = np.isfinite(self.xyz) & np.isfinite(self.velocity)
+        unknown = ~np.asarray(known.all(axis=-1))  # (F, K)
+        for f, t_ns in enumerate(self.t_ns.tolist()):
+            yield Track3D(t_ns, self.xyz[f], self.velocity[f], certain, unseen, unknown[f])
+
+
+@dataclass
+class TruthInSpace:
+    """What one source says of the groups whose rules are scored."""
+
+    series: list[SpatialTruth]
+    reasons: dict[str, str]
+    """By group of which it says nothing, the reason."""
+    stamps: dict[int, FrameStamps]
+    """By the number of a turn of a group, stamps of the newest frame that it had used, in the group's own
+    count of epochs."""
 
 
 def smoothed_truth(
@@ -268,6 +327,25 @@ def moving_truth(
     TruthSeries
         The series, without a covariance.
     """
-    seconds = (t_ns - t_ns[0]) / NS_PER_S
-    velocity = np.gradient(xy, seconds, axis=0) if len(t_ns) > 1 else np.zeros_like(xy)
-    return TruthSeries(source, camera, epoch, t_ns, index, xy, velocity)
+    return TruthSeries(source, camera, epoch, t_ns, index, xy, central_differences(t_ns, xy))
+
+
+def central_differences(t_ns: NDArray[np.int64], places: FloatArray) -> FloatArray:
+    """Compute velocities from places.
+
+    Parameters
+    ----------
+    t_ns
+        (F,) times, ascending, ns.
+    places
+        (F, ...).
+
+    Returns
+    -------
+    FloatArray
+        (F, ...) in the places' unit a second; 0 where there is one place alone.
+    """
+    if len(t_ns) < 2:
+        return np.zeros_like(places)
+    velocity: FloatArray = np.gradient(places, (t_ns - t_ns[0]) / NS_PER_S, axis=0)
+    return velocity

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.audit.recompute import ReplaySetup, logged_pose
+from rt_pose.audit.recompute import ReplaySetup, logged_pose, turn_poses
 from rt_pose.clock import NS_PER_MS
 from rt_pose.config.check import EVERY_CAMERA
 from rt_pose.decisions.input_lines import InputLines
@@ -206,8 +206,8 @@ class _Watches:
             track = self._trackers[item.camera].step(pose)
             self._update(item.camera, track, item.stamps, pose.confidence)
         elif isinstance(item, GroupRecord):
-            wanted, tracker = {*item.used, *item.late}, self._groups[item.group]
-            if tracker.step([taken for taken in self._poses.values() if taken[0] in wanted]).used:
+            tracker = self._groups[item.group]
+            if tracker.step(turn_poses(self._poses, item, tracker)).used:
                 now = tracker.group.predict(tracker.group.newest_ns or 0)
                 assert now.confidence is not None
                 self._update(item.group, now, tracker.stamps, now.confidence[None])

@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser
+from rt_pose.config.copied import copy_shipped
 from rt_pose.config.shipped import find_shipped, shipped_configs
 from rt_pose.errors import UserError, nearest
 
@@ -26,7 +27,7 @@ def doctor_parser(parser: Parser) -> None:
 
 
 def configs(options: Namespace) -> int:
-    """List the configurations that come with rt-pose, or copy one of them to change it."""
+    """List the configurations that come with rt-pose, or copy one of them, with its files, to change it."""
     names = [config.name for config in shipped_configs()]
     if options.do is None:
         width = max(map(len, names))
@@ -38,13 +39,10 @@ def configs(options: Namespace) -> int:
     source = find_shipped(name)
     if source is None:
         raise UserError(f"configs copy: there is no '{name}'{nearest(name, names)}")
-    out = Path(options.out or source.name)
-    _copy(source, out)
-    print(f"configuration: {out}")
-    calibration = source.with_suffix(".toml")
-    if calibration.is_file():  # of its cameras; the copy looks for it beside itself, as it does
-        _copy(calibration, out.with_name(calibration.name))
-        print(f"calibration of its cameras: {out.with_name(calibration.name)}")
+    first, *others = copy_shipped(source, Path(options.out or source.name))
+    print(f"configuration: {first.out}")
+    for one in others:
+        print(f"it refers to: {one.out}{', which was there already' if one.there else ''}")
     return EXIT_OK
 
 
@@ -53,15 +51,3 @@ def configs_parser(parser: Parser) -> None:
     parser.add_argument("do", type=str, nargs="?", help="copy NAME; without it they are listed.")
     parser.add_argument("name", type=str, nargs="?", help="Which one, e.g. video or train/mirror-mouse.")
     parser.add_argument("--out", type=str, help="The file to write; its own name where not given.")
-
-
-def _copy(source: Path, out: Path) -> None:
-    try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(source.read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise UserError(f"configs copy: {out} exists already; give another --out") from None
-    except OSError as error:
-        raise UserError(
-            f"configs copy: {out} cannot be written: {error.strerror}; give another --out"
-        ) from error

@@ -83,6 +83,9 @@ def check(
         lines.append(f"No model was given (--model), so names of keypoints are as written: {names}.")
     if out:
         _write(Path(out), _picture(config, package, rig, rules, video, image))
+        if rig.spatial_zones:
+            names = ", ".join(rig.spatial_zones)
+            lines.append(f"Zones in space are in no camera's picture, and not drawn: {names}.")
         lines.append(f"picture: {out}")
     return lines
 

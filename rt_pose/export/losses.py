@@ -29,6 +29,9 @@ def losses(recording: Recording) -> Iterator[str]:
         yield f"{recording.unnumbered_rows:,} rows that are no frame of the video"
     if recording.other_events:
         yield f"{recording.other_events:,} events of other cameras"
+    if recording.other_group_events:
+        groups = ", ".join(recording.other_groups)
+        yield f"{recording.other_group_events:,} events of rules in space, by {groups}"
     for poses in recording.cameras:
         if poses.untracked:
             yield f"{poses.untracked:,} observations of camera '{poses.camera}' without a track in the log"

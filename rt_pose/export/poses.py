@@ -112,6 +112,8 @@ class Recording:
     """Cameras of the session that were not asked for."""
     other_events: int = 0
     """Events of those cameras."""
+    other_group_events: int = 0
+    """Events of groups that were not asked for."""
     unnumbered_rows: int = 0
     """Rows of a file of predictions that were left out, since they are no frame of its video."""
     spatial: list[SpatialPoses] = field(default_factory=list)
@@ -163,7 +165,8 @@ def recording_of_session(session: Session, cameras: Sequence[str], groups: Seque
         start_utc_ns=utc_ns(session, zero_ns),
         session=session,
         other_cameras=[name for name in names if name not in cameras],
-        other_events=sum(event.camera not in chosen for event in events),
+        other_events=sum(event.camera not in {*chosen, *session.info.views} for event in events),
+        other_group_events=sum(event.camera in {*session.info.views} - chosen for event in events),
         spatial=[poses for poses in placed.values() if poses is not None],
         other_groups=[name for name in session.info.views if name not in groups],
         without_tracks=[name for name, poses in placed.items() if poses is None],

@@ -24,7 +24,7 @@ class ChosenEvent:
     """By what the events of its rule were ordered, with its own value."""
 
 
-def chosen_events(events: Sequence[EventRecord], camera: str) -> list[ChosenEvent]:
+def chosen_events(events: Sequence[EventRecord], *cameras: str) -> list[ChosenEvent]:
     """Choose the events to show: of each rule the first, the median and the worst.
 
     The worst is the least probable one, where the rule states a probability, else the one that was decided
@@ -34,8 +34,8 @@ def chosen_events(events: Sequence[EventRecord], camera: str) -> list[ChosenEven
     ----------
     events
         In order of time.
-    camera
-        Those of this camera are chosen.
+    *cameras
+        Those of these cameras, or groups of views, are chosen.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def chosen_events(events: Sequence[EventRecord], camera: str) -> list[ChosenEven
     """
     by_rule: dict[str, list[EventRecord]] = {}
     for record in events:
-        if record.event.camera == camera:
+        if record.event.camera in cameras:
             by_rule.setdefault(record.event.rule, []).append(record)
     return [chosen for own in by_rule.values() for chosen in _of_rule(own)]
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from rt_pose.audit.hindsight import ANY, Curve, Hindsight, Score, as_json
+from rt_pose.audit.hindsight import Curve, Hindsight, Score
+from rt_pose.audit.hindsight_format import as_json, left_out
 from rt_pose.clock import NS_PER_S
 from rt_pose.files import write_atomic
 from rt_pose.loop.latency import summary
@@ -75,6 +76,7 @@ def page(found: list[Hindsight], name: str) -> str:
         title=f"Hindsight: {name}",
         truths=[(one, as_json(one)) for one in found],
         delay_histogram=delay_histogram,
+        left_out=left_out,
         panels=_panels,
         most_panels=MAX_PANELS,
         panel_s=PANEL_S,
@@ -134,6 +136,5 @@ def _panels(curve: Curve) -> list[Markup]:
             if begin <= at <= end:
                 title = f"{event.verdict} at {at:.3f} s: {event.outcome} {event.reason}"
                 plot.down(at, COLOURS[event.verdict], title, dashed=event.outcome != "fired")
-        who = "any individual" if curve.individual == ANY else f"individual {curve.individual}"
-        panels.append(plot.render(f"{curve.rule}, camera {curve.camera}, {who}"))
+        panels.append(plot.render(f"{curve.rule}, {curve.says}"))
     return panels

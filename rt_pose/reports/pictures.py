@@ -24,6 +24,7 @@ from rt_pose.reports.svg_elements import circle, element, keypoint_colour, line,
 from rt_pose.rules.geometry import make_geometry
 from rt_pose.rules.placed_zones import Corners, arrow_head, place_zones
 from rt_pose.rules.zones import Circle, Line, Point, Zone
+from rt_pose.session.group_tracks import groups_of, judged_frames
 from rt_pose.session.individuals import individuals_of, name_of
 from rt_pose.session.read import Session
 from rt_pose.session.video_file import VideoTimes, read_times, read_video
@@ -57,6 +58,8 @@ class Strip:
     """By what it has that place."""
     individual: str
     """Name of the one that it came true for; empty where there is one."""
+    camera: str
+    """Whose film it is."""
     pictures: list[Markup]
     """SVG elements, in order of time."""
 
@@ -129,8 +132,9 @@ class CameraPictures:
         list[Strip]
             At most `MAX_STRIPS`; fewer where the film does not hold their frames.
         """
-        row_of_seq = {o.seq: i for i, o in enumerate(self.observations)}
-        chosen = chosen_events([e for e in self._session.events if e.seq in row_of_seq], self._camera)
+        row_of_seq = {o.seq: i for i, o in enumerate(self.observations)} | self._rows_in_space()
+        events = [e for e in self._session.events if e.seq in row_of_seq]
+        chosen = chosen_events(events, self._camera, *groups_of(self._session, self._camera))
         self.strips_left_out = max(0, len(chosen) - MAX_STRIPS)
         chosen = chosen[:MAX_STRIPS]
         captions = [self._around(row_of_seq[one.record.seq]) for one in chosen]
@@ -149,6 +153,7 @@ class CameraPictures:
                 one.place,
                 one.measure,
                 name_of(self._individuals, one.record.event.individual),
+                self._camera,
                 pictures,
             )
             for one, pictures in zip(chosen, drawn, strict=True)
@@ -184,6 +189,18 @@ class CameraPictures:
             ways.append(element("path", d=path_data(xy[::step, n, 0], xy[::step, n, 1]), **look))
         info = self._session.info.cameras[self._camera]
         return self._draw(middle, image, (*info.offset_xy, info.width, info.height), under=ways)
+
+    def _rows_in_space(self) -> dict[int, int]:
+        """Of the events that the camera's groups of views decided on, the observation nearest in time."""
+        groups = groups_of(self._session, self._camera)
+        if not groups or not self.observations:
+            return {}
+        judged = judged_frames(self._session)
+        return {
+            e.seq: int(np.abs(self._arrivals - judged[e.seq].stamps.t_arrival_ns).argmin())
+            for e in self._session.events
+            if e.event.camera in groups and e.seq in judged
+        }
 
     def _around(self, row: int) -> dict[int, str]:
         """Observations nearest to each offset from `row`, in order, with their real distance in time."""

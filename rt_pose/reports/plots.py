@@ -14,6 +14,7 @@ from rt_pose.records import TrackRecord
 from rt_pose.reports.pictures import shown_observations
 from rt_pose.reports.svg import Plot, bars
 from rt_pose.reports.svg_elements import keypoint_colour
+from rt_pose.session.group_tracks import groups_of, judged_frames
 from rt_pose.session.individuals import individuals_of, name_of
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.types import FloatArray
@@ -170,7 +171,7 @@ def shown_keypoint(session: Session) -> int:
 
 
 def speed_trace(session: Session, camera: str, keypoint: int) -> Markup | None:
-    """Plot the speed of a keypoint, a line an individual, with a line for each event.
+    """Plot the speed of a keypoint, a line an individual, with a line for each event, also in space.
 
     Parameters
     ----------
@@ -193,6 +194,7 @@ def speed_trace(session: Session, camera: str, keypoint: int) -> Markup | None:
     speed = np.array([_speed(track, keypoint) for _, track in pairs])  # (F, N)
     plot = Plot((0, float(seconds[-1])), (0, _top(speed)), "seconds", "px/s", width=1000, height=220)
     second_of_seq = {o.seq: s for (o, _), s in zip(pairs, seconds, strict=True)}
+    second_of_seq |= _seconds_in_space(session, camera, pairs[0][0].stamps.t_arrival_ns)
     names = individuals_of(session)
     for record in session.events:
         event = record.event
@@ -205,6 +207,19 @@ def speed_trace(session: Session, camera: str, keypoint: int) -> Markup | None:
     for n in range(animals):
         plot.line(seconds, speed[:, n], keypoint_colour(n, animals) if animals > 1 else "blue", 1.1)
     return plot.render("speed with events")
+
+
+def _seconds_in_space(session: Session, camera: str, start_ns: int) -> dict[int, float]:
+    """By their numbers, when the events stand that the camera's groups of views decided on."""
+    groups = groups_of(session, camera)
+    if not groups:
+        return {}
+    judged = judged_frames(session)
+    return {
+        record.seq: (judged[record.seq].stamps.t_arrival_ns - start_ns) / NS_PER_S
+        for record in session.events
+        if record.event.camera in groups and record.seq in judged
+    }
 
 
 def keypoint_traces(session: Session, camera: str, keypoint: int) -> Markup | None:

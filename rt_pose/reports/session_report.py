@@ -22,13 +22,14 @@ from rt_pose.audit import untriggered_rules as silent
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.files import write_atomic
 from rt_pose.loop.latency import summary
-from rt_pose.records import AckRecord, Observation, TrackRecord
+from rt_pose.records import Observation, TrackRecord
 from rt_pose.reports.drift import drift_figures
 from rt_pose.reports.events import blocks, command_counts, event_counts, orders
 from rt_pose.reports.individuals import errors_of_frame, individual_figures
 from rt_pose.reports.views import view_figures
 from rt_pose.session.folder import conclude_killed
-from rt_pose.session.read import Session, SessionInfo, StampColumns, stamp_columns
+from rt_pose.session.group_tracks import group_tracks
+from rt_pose.session.read import Session, SessionInfo, stamp_columns
 
 SCHEMA = 1
 JSON_NAME = "report.json"
@@ -172,7 +173,7 @@ def latencies(session: Session) -> dict[str, Any]:
     at = stamps.stages
     to_decision = _ms(at["t_decided_ns"] - stamps.t_arrival_ns)
     bare = bare_forward_p50(session.info)
-    acks = _ack_brackets(session, stamps)
+    acks = _ack_brackets(session)
     return {
         "image_to_pose": summary(_ms(at["t_pose_ns"] - stamps.t_arrival_ns)),
         "image_to_decision": summary(to_decision),
@@ -378,25 +379,43 @@ def _dropped(session: Session, camera: str) -> dict[str, int]:
     return dict(stages)
 
 
-def _ack_brackets(session: Session, stamps: StampColumns) -> dict[str, NDArray[np.float64]]:
+def _ack_brackets(session: Session) -> dict[str, NDArray[np.float64]]:
     """Decision to ack, half of the echo's round trip, and exposure to ack (ms), of echoed commands.
 
-    A command is led back to its frame by the sequence number that both records share.
+    A command is led back to its frame, or to the turn of its group of views, by the sequence number that both
+    records share.
     """
-    row_of_seq = {o.seq: row for row, o in enumerate(session.observations)}
+    judged = _judged_times(session)
     seq_of_command = {c.command.id: c.seq for c in session.commands}
-    acks: list[tuple[AckRecord, int]] = []
-    for ack in session.acks:
-        row = row_of_seq.get(seq_of_command.get(ack.ack.command_id, -1))
-        if row is not None and ack.ack.t_ack_ns is not None:
-            acks.append((ack, row))
-    rows = [row for _, row in acks]
-    t_ack = np.array([a.ack.t_ack_ns for a, _ in acks], np.float64)
-    t_sent = np.array([a.ack.t_sent_ns or np.nan for a, _ in acks], np.float64)
+    rows = []
+    for ack in (record.ack for record in session.acks):
+        times = judged.get(seq_of_command.get(ack.command_id, -1))
+        if times is not None and ack.t_ack_ns is not None:
+            rows.append((ack.t_ack_ns, ack.t_sent_ns or np.nan, *times))
+    t_ack, t_sent, t_exposure, t_decided = np.array(rows, np.float64).reshape(-1, 4).T
     return {
-        "decision_to_ack": _ms(t_ack - stamps.stages["t_decided_ns"][rows]),
+        "decision_to_ack": _ms(t_ack - t_decided),
         "half_round_trip": _ms(t_ack - t_sent) / 2,
-        "loop": _ms(t_ack - stamps.t_exposure_ns[rows]),
+        "loop": _ms(t_ack - t_exposure),
+    }
+
+
+def _judged_times(session: Session) -> dict[int, tuple[float, float]]:
+    """By the number of an input, exposure and decision (ns) of its frame; of a turn of a group of views the
+    exposure of the newest one used. NaN for what is not known."""
+    judged = [(one.seq, one.stamps, one.stages) for one in session.observations]
+    for group in session.info.views:
+        judged += [
+            (one.turn.seq, one.newest.stamps, one.turn.stages)
+            for one in group_tracks(session, group)
+            if one.turn.stages is not None
+        ]
+    return {
+        seq: (
+            np.nan if stamps.t_exposure_ns is None else float(stamps.t_exposure_ns),
+            stages.t_decided_ns or np.nan,
+        )
+        for seq, stamps, stages in judged
     }
 
 

@@ -23,80 +23,20 @@ _quantity = entering(_IN_SPACE)
 Vector = tuple[Array, Array, Array]
 
 
-@_quantity("mm", "the x of {0}", "keypoint", form=lambda k: linear((k, 0, 1.0)))
-def x(samples: StateSamples, keypoint: int) -> Array:
-    """Position along the group's x.
+def _enter_coordinate(name: str, axis: int, about: str) -> None:
+    """Enter a coordinate of a keypoint; `about` is what `rt-pose rules words` says of it."""
 
-    Parameters
-    ----------
-    samples
-        Keypoints by slot.
-    keypoint
-        Its slot.
+    def measure(samples: StateSamples, keypoint: int) -> Array:
+        return _position(samples, keypoint)[axis]
 
-    Returns
-    -------
-    Array
-        (n,) mm.
-    """
-    return samples.x[keypoint]
+    measure.__name__, measure.__doc__ = name, about
+    _quantity("mm", f"the {name} of {{0}}", "keypoint", form=lambda k: linear((k, axis, 1.0)))(measure)
 
 
-@_quantity("mm", "the y of {0}", "keypoint", form=lambda k: linear((k, 1, 1.0)))
-def y(samples: StateSamples, keypoint: int) -> Array:
-    """Position along the group's y.
-
-    Parameters
-    ----------
-    samples
-        Keypoints by slot.
-    keypoint
-        Its slot.
-
-    Returns
-    -------
-    Array
-        (n,) mm.
-    """
-    return samples.y[keypoint]
-
-
-@_quantity("mm", "the z of {0}", "keypoint", form=lambda k: linear((k, 2, 1.0)))
-def z(samples: StateSamples, keypoint: int) -> Array:
-    """Position along the group's z, which is up where the group says what is up.
-
-    Parameters
-    ----------
-    samples
-        Keypoints by slot.
-    keypoint
-        Its slot.
-
-    Returns
-    -------
-    Array
-        (n,) mm.
-    """
-    return samples.z[keypoint]
-
-
-@_quantity("mm", "the height of {0}", "keypoint", form=lambda k: linear((k, 2, 1.0)))
-def height(samples: StateSamples, keypoint: int) -> Array:
-    """Position upward from the group's origin; the group must say what is up (`up`).
-
-    Parameters
-    ----------
-    samples
-        Keypoints by slot.
-    keypoint
-        Its slot.
-
-    Returns
-    -------
-    Array
-        (n,) mm.
-    """
-    return samples.z[keypoint]
+_enter_coordinate("x", 0, "Position along the group's x.")
+_enter_coordinate("y", 1, "Position along the group's y.")
+_enter_coordinate("z", 2, "Position along the group's z, which is up where the group says what is up.")
+_enter_coordinate(HEIGHT, 2, "Position upward from the group's origin; the group must say what is up (`up`).")
 
 
 def _difference(component: int, keypoint: int, other: int | None = None, constant: float = 0.0) -> Linear:

@@ -1,4 +1,5 @@
-"""The tracks in space of a group of cameras, each with the observations that it was made from."""
+"""The tracks in space of a group of cameras, each with the observations that it was made from, and the frames
+at which its rules were judged."""
 
 from __future__ import annotations
 
@@ -57,6 +58,44 @@ def group_tracks(session: Session, group: str) -> list[GroupTrack]:
         if track is not None and newest is not None:
             found.append(GroupTrack(turn, track, used, newest))
     return found
+
+
+def judged_frames(session: Session) -> dict[int, Observation]:
+    """Find the frame on which the decisions of each input were made.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[int, Observation]
+        By the number of the input: an observation itself; of a turn of a group of views the newest that it
+        had used.
+    """
+    found = {one.seq: one for one in session.observations}
+    for group in session.info.views:
+        found |= {one.turn.seq: one.newest for one in group_tracks(session, group)}
+    return found
+
+
+def groups_of(session: Session, camera: str) -> list[str]:
+    """List the groups of views that a camera belongs to.
+
+    Parameters
+    ----------
+    session
+        The session.
+    camera
+        Name of the camera.
+
+    Returns
+    -------
+    list[str]
+        Their names.
+    """
+    return [name for name, info in session.info.views.items() if camera in info.cameras]
 
 
 def _is_newer(newest: Observation, observation: Observation) -> bool:

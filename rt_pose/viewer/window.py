@@ -225,9 +225,11 @@ class ViewerWindow(BaseWindow):
         self.side.show_now(curves, rows, names, pose, now_ns, LIVE_SPAN_S)
 
     def _events(self) -> list[EventBody]:
-        """Those of the cameras that are shown."""
+        """Those of the cameras that are shown, and of the groups that these belong to."""
         alone = self.grid.alone
-        return [event for event in self.state.events if not alone or event.camera in ("", alone)]
+        groups = [name for name, group in self.state.groups.items() if alone in group.info.cameras]
+        shown = ("", alone, *groups)
+        return [event for event in self.state.events if not alone or event.camera in shown]
 
     def _show_status(self, now_ns: int) -> None:
         state = self.state

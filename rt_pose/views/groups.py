@@ -206,6 +206,32 @@ def tracking_spec(
     )
 
 
+def to_axes(config: ViewsConfig, xyz: FloatArray, where: str) -> FloatArray:
+    """Bring places from the axes of a calibration to those of its group.
+
+    Parameters
+    ----------
+    config
+        The group.
+    xyz
+        (..., 3) mm.
+    where
+        Begins the message of an error.
+
+    Returns
+    -------
+    FloatArray
+        (..., 3) mm.
+
+    Raises
+    ------
+    UserError
+        Where the group's axes are not valid.
+    """
+    moved: FloatArray = (xyz - UNITS_MM[config.unit] * np.array(config.origin)) @ _axes(config, where).T
+    return moved
+
+
 def _mm_per_px(cameras: Sequence[CalibratedCamera], where: str) -> list[float]:
     """How large a pixel of each camera is at the place that is nearest to the axes of all."""
     ahead = np.stack([camera.rotation_matrix[2] for camera in cameras])

@@ -11,8 +11,9 @@ from support.aimed_session import aimed_session
 from support.random_session import KEYPOINTS
 
 from rt_pose.audit.aimed_shots import AimedShots, aimed_shots, as_json, format_aimed_shots
-from rt_pose.audit.hindsight import as_json as hindsight_as_json
-from rt_pose.audit.hindsight import format_hindsight, score
+from rt_pose.audit.hindsight import score
+from rt_pose.audit.hindsight_format import as_json as hindsight_as_json
+from rt_pose.audit.hindsight_format import format_hindsight
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import TruthSeries, known_truth
 from rt_pose.decisions.rule import Rule, make_rules

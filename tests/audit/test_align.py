@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from support.live_run import config, run
 from support.tiny_package import make_tiny_package
+from support.views_session import write_views_session
 
 from rigs.firmware.simulate import Edge, SimulatedBox
 from rt_pose.audit.align import Alignment, AlignOptions, align
@@ -250,6 +253,22 @@ def test_the_tables(tmp_path: Path) -> None:
     assert summary["other_s"] + summary["rate"] * (at_ns - summary["host_ns"]) / 1e9 == pytest.approx(
         other_s(np.array([at_ns]))[0], abs=1e-4
     )
+
+
+def test_an_event_in_space_is_as_sure_as_the_frame_that_it_was_judged_on(tmp_path: Path) -> None:
+    sent = codes(100.0)
+    options = AlignOptions(recording(tmp_path / "line.txt", sent))
+    found, seen = align(session(sent), options), Session.read(write_views_session(tmp_path / "session"))
+    errors_ms = []
+    for error_ns in (0, 30_000):
+        stamped = [
+            replace(one, stamps=replace(one.stamps, clock_error_ns=error_ns)) for one in seen.observations
+        ]
+        tables = tables_of(tmp_path / f"{error_ns}.csv")
+        write_tables(dataclasses.replace(seen, observations=stamped), options, found, tables)
+        (row,) = table(tables.events)
+        errors_ms.append(float(row["error_ms"]))
+    assert errors_ms[1] - errors_ms[0] == pytest.approx(0.03, abs=2e-4)
 
 
 @pytest.mark.parametrize("name", ["a.json", "/"])

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from support.html_page import NASTY, check_escaped, check_page
 from support.random_session import KEYPOINTS, DrawnKeypoints, write_random_session
 
-from rt_pose.audit.hindsight import Episode, Scored, episodes, format_hindsight, match, score
+from rt_pose.audit.hindsight import Episode, Scored, episodes, match, score
+from rt_pose.audit.hindsight_format import format_hindsight
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import known_truth, smoothed_truth, table_truth
 from rt_pose.clock import NS_PER_MS, HostClock

@@ -13,7 +13,8 @@ from audit.test_hindsight import Pendulum
 from support.html_page import check_page
 from support.random_session import write_random_session
 
-from rt_pose.audit.hindsight import Score, as_json, score
+from rt_pose.audit.hindsight import Score, score
+from rt_pose.audit.hindsight_format import as_json
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.rig_truth import CameraTruth, RigTimes, combine
 from rt_pose.audit.truth import known_truth, smoothed_truth

@@ -9,6 +9,7 @@ from support.delivered import delivered
 from support.random_session import write_random_session
 from support.random_views import DrawnPlaces, views_config
 
+from rt_pose.audit.audit import score_hindsight
 from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.audit.replay import replay_session
 from rt_pose.audit.untriggered_rules import as_json, format_untriggered
@@ -16,6 +17,7 @@ from rt_pose.audit.what_if import compare, what_if
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
+from rt_pose.offline.smooth import smooth_observations
 from rt_pose.session.read import Session
 from rt_pose.session.yoke import effect_times_s
 
@@ -86,6 +88,16 @@ def test_what_one_was_missing_is_said(sessions: list[Session]) -> None:
         assert (high, low, never["whole"]) == (0, never["frames"], 0)
         assert low > 0
         assert "rarest: the height of nose is above 500 mm, in 0 of" in format_untriggered(never)
+
+
+def test_hindsight_gives_each_event_its_verdict(sessions: list[Session]) -> None:
+    """Also where time goes back and views come late."""
+    for session in sessions:
+        smoothed, *_ = score_hindsight(session, smooth_observations, 100.0)
+        assert sum(len(of.events) for of in smoothed.scores) == len(session.events)
+        for of in smoothed.scores:
+            assert (of.unscored, of.left_out) == ("", 0)
+            assert all(curve.in_space == (curve.camera == "arena") for curve in of.curves)
 
 
 def test_another_run_can_be_yoked_to_one(tmp_path: Path) -> None:

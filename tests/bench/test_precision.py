@@ -8,9 +8,21 @@ import numpy as np
 import pytest
 from support.tiny_package import make_tiny_package
 
+from bench import hygiene, isolation, prediction, soak, viewer
+from bench.cameras import program as cameras
+from bench.cameras.shared_engine import SharedEngine
 from bench.precision import Row, alternating_ms, recommendation, table
+from bench.scale import program as scale
+from bench.torture import flood
+from rt_pose.config.schema import EngineConfig
 from rt_pose.package import PrecisionReport
 from train.quantisation.precisions import estimator
+
+
+def test_programs_measure_in_the_precision_that_a_run_chooses() -> None:
+    for program in (cameras, hygiene, isolation, prediction, scale, soak, viewer, flood):
+        assert program.Options.precision == EngineConfig().precision == "auto"
+    assert SharedEngine.precision == "auto"
 
 
 def row(precision: str, ms: float, error: float, moved: float) -> Row:

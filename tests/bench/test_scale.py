@@ -79,12 +79,15 @@ def test_the_tables() -> None:
     counts = {"observations": 900, "tracks": 900, "tracks_in_space": 880, "events": 7, "commands": 5}
     session = {"in_space": True, "animals": 1, "cameras": 3, "conclusion": "identical", "bit_for_bit": True}
     other = session | {"in_space": False, "animals": 2, "conclusion": "NOT identical", "bit_for_bit": False}
-    figures = {
+    figures: dict[str, Any] = {
         "machine": {"cpu": "a processor", "cores_usable": 2, "features": []},
         "settings": {"precision": "float32", "budget": 50.0, "trial": 5.0},
         "latency": [cell, none],
         "replays": [session | counts, other | counts],
     }
+    assert "; float32. A rate holds" in program.text(figures)
+    figures["settings"]["precision"], cell["precision"] = "auto", "bf16"
+    assert "; bf16. A rate holds" in program.text(figures), "what was chosen"
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in program.text(figures).splitlines()]
     assert [
         "1",

@@ -30,4 +30,5 @@ def test_a_short_soak_reads_memory_descriptors_and_latency(
     assert figures["orders"] is None
     table = format_table(figures)
     assert "| rt-pose-loop" in table
+    assert f"; {figures['precision']}." in table
     assert "decided on" in table

@@ -15,6 +15,7 @@ from rt_pose.cli.main import main
 from rt_pose.config.build import load
 from rt_pose.config.rules import GeometryConfig
 from rt_pose.config.schema import RunConfig
+from rt_pose.config.views import ViewsConfig
 from rt_pose.decisions.decide import make_rules
 from rt_pose.errors import UserError
 from rt_pose.session.read import Session
@@ -116,3 +117,13 @@ def test_rules_in_mm_can_be_tried(rig: Path) -> None:
     dry.geometry["side"] = GeometryConfig(mm_per_px=0.4)
     with pytest.raises(UserError, match="a geometry for each of recording, side; leave only that"):
         dry_config(dry, "", "", None, FaultOptions())
+
+
+def test_rules_in_space_are_none_for_one_recording(rig: Path) -> None:
+    config = load(RunConfig, rig / "config.yaml")
+    config.views = {"arena": ViewsConfig("calibration.toml", ["top", "side"])}
+    with pytest.raises(UserError, match=r"nothing in space; leave out `views`$"):
+        dry_config(config, "", "", None, FaultOptions())
+    config.rules[0].view = "arena"
+    with pytest.raises(UserError, match="nothing in space; leave out rule 'right' and `views`"):
+        dry_config(config, "", "", None, FaultOptions())

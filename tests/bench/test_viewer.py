@@ -18,6 +18,7 @@ def write_run(work: Path, number: int, side: str, p50: float, p99: float) -> Non
         "latency_ms": {"n": 100, "p50": p50, "p99": p99},
         "captured": 3600,
         "superseded": 12,
+        "precision": "bf16",
         "window_cores": 0.3 + number / 10 if side == "with" else None,
     }
     (work / f"{number:03d}-{side}.json").write_text(json.dumps(measured))
@@ -37,6 +38,7 @@ def test_pairs_that_were_measured_before_are_compared(tmp_path: Path) -> None:
     table = format_table(figures)
     assert "P50, with over without: 1.100 (95 %: 1.0" in table
     assert "12 of 3,600" in table
+    assert "; bf16." in table
     assert "the window takes 0.40 cores (median of 3), at most 0.50" in table
     json.dumps(figures)
 

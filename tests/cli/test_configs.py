@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 
 from rt_pose.cli.main import main
+from rt_pose.config.build import load
 from rt_pose.config.files import find_config
+from rt_pose.config.schema import RunConfig
 from rt_pose.config.shipped import FOLDER, find_shipped, shipped_configs
+from rt_pose.config.views import place_calibrations
+from rt_pose.decisions.check import check
 from rt_pose.errors import UserError
+from rt_pose.views.calibration_file import read_calibration
+from rt_pose.views.view_poses import cameras_of
+from train.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,9 +105,62 @@ def test_the_package_holds_the_clone_s_own_files() -> None:
 
 
 def test_the_calibration_of_a_configuration_is_copied_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["configs", "copy", "views", "--out", "mine.yaml"]) == 0
     assert Path("mine.yaml").read_bytes() == (FOLDER / "views.yaml").read_bytes()
     assert Path("views.toml").read_bytes() == (FOLDER / "views.toml").read_bytes()
+    assert capsys.readouterr().out == "configuration: mine.yaml\nit refers to: views.toml\n"
+
+
+def test_a_file_above_the_configuration_is_copied_beside_it_and_named_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = (FOLDER / "experiments" / "rearing.yaml").read_text()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["configs", "copy", "experiments/rearing"]) == 0
+    assert Path("rearing.yaml").read_text() == shipped.replace("calibration: ../views", "calibration: views")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["here", "rearing.yaml", "views.toml"]
+    capsys.readouterr()
+    assert main(["configs", "copy", "views"]) == 0
+    assert "it refers to: views.toml, which was there already" in capsys.readouterr().out
+
+
+def test_nothing_is_written_where_another_file_has_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("views.toml").write_text("mine\n")
+    assert main(["configs", "copy", "views"]) == 2
+    assert "configs copy: views.toml exists already; give another --out" in capsys.readouterr().err
+    assert not Path("views.yaml").exists()
+    Path("views.yaml").write_text("mine\n")
+    assert main(["configs", "copy", "views"]) == 2
+    assert "views.yaml, views.toml exist already" in capsys.readouterr().err
+
+
+def test_every_configuration_loads_where_it_was_copied_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each in an empty folder, as `rt-pose run`, `rules check` and `train fit` read it."""
+    for shipped in shipped_configs():
+        folder = tmp_path / shipped.name.replace("/", "-")
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        assert main(["configs", "copy", shipped.name]) == 0
+        copied = Path(shipped.path.name)
+        if shipped.name.startswith("train/"):
+            assert load(TrainConfig, copied) == load(TrainConfig, shipped.path)
+            continue
+        config = load(RunConfig, copied)
+        place_calibrations(config.views, copied)
+        for name, group in config.views.items():
+            found = cameras_of(
+                read_calibration(Path(group.calibration)), list(group.camera_names.values()), name
+            )
+            assert len(found) == len(group.cameras)
+        for rule in config.rules:
+            rule.yoke_times_s = None if rule.yoke is None else []  # that session is the user's
+        check(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -188,3 +189,8 @@ def test_rules_check_explains_it() -> None:
         "height above its origin."
     ) in more
     assert more[-1].endswith("names of keypoints are as written: nose.")
+
+
+def test_a_picture_says_which_zones_it_cannot_show(tmp_path: Path) -> None:
+    said = check(configuration(), out=str(tmp_path / "rules.png"))
+    assert "Zones in space are in no camera's picture, and not drawn: ball, shelf, spout." in said

@@ -18,6 +18,7 @@ from rt_pose.audit.replay import replay_session
 from rt_pose.cli.main import main
 from rt_pose.errors import ExitCode
 from rt_pose.export.deposit import pack, unpack
+from rt_pose.export.losses import losses
 from rt_pose.export.nwb_check import differing_parts
 from rt_pose.export.poses import recording_of_session
 from rt_pose.export.spatial import SpatialPoses
@@ -49,6 +50,12 @@ def export(session: Session, out: Path, *more: str) -> Path:
 
 def same(found: Any, expected: Any) -> None:
     np.testing.assert_array_equal(np.asarray(found, np.float32), np.asarray(expected, np.float32))
+
+
+def test_events_of_a_group_that_is_left_out_are_counted(session: Session) -> None:
+    assert "1 events of rules in space, by arena" in losses(recording_of_session(session, ["a"]))
+    whole = recording_of_session(session, ["a", "b", "c"], [views.GROUP])
+    assert not any("events" in loss for loss in losses(whole))
 
 
 def test_what_a_group_gives(poses: SpatialPoses) -> None:

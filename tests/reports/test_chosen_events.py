@@ -47,6 +47,7 @@ def test_the_worst_is_the_one_decided_latest() -> None:
         (2, "worst", "decided 90.0 ms after its exposure"),
     ]
     assert shown(events, "side") == []
+    assert len(chosen_events(events, "side", "top")) == 3, "of a camera and a group that it belongs to"
 
 
 def test_where_the_rule_states_a_probability_the_worst_is_the_least_probable() -> None:

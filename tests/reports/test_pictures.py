@@ -11,11 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from support.synthetic_session import ERROR_PX, KEYPOINTS, arena, image_at, keypoints_at
 
+from rt_pose.records import ArrayData, GroupRecord, Track3DRecord
 from rt_pose.reports import pictures
 from rt_pose.reports.pictures import CameraPictures, jpeg_uri
 from rt_pose.session.read import Session
+from rt_pose.types import ViewsInfo
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,46 @@ def test_each_rule_s_first_median_and_worst_event_has_a_strip(
     monkeypatch.setattr(pictures, "MAX_STRIPS", 1)
     assert len(drawn.strips()) == 1
     assert drawn.strips_left_out == 2
+
+
+def test_an_event_in_space_has_a_strip_of_each_camera_of_its_group(session: Session) -> None:
+    """At the frame nearest to the newest that the group had used."""
+    first, second = session.events[:2]
+    (seen,) = [one for one in session.observations if one.seq == second.seq]
+    turn = GroupRecord(
+        t_ns=seen.t_ns, seq=10**6, group="arena", used=[seen.seq], late=[], t_judged_ns=seen.t_judged_ns
+    )
+    places = ArrayData.of(np.zeros((1, 3)))
+    track = Track3DRecord(
+        t_ns=turn.t_ns,
+        seq=turn.seq,
+        group="arena",
+        t_valid_ns=seen.stamps.t_scene_ns,
+        xyz=places,
+        velocity=places,
+        cov=ArrayData.of(np.zeros((1, 6, 6))),
+        lost=[False],
+        views=[2],
+        p=ArrayData.of(np.ones(1)),
+        error_px=[None],
+    )
+    group = ViewsInfo(["top", "side"], ["nose"], "mm", "", "", "mm", [0.0] * 3, None, None, 20.0)
+    judged = replace(second, seq=turn.seq, event=replace(second.event, camera="arena"))
+    drawn = CameraPictures.of(
+        dataclasses.replace(
+            session,
+            info=dataclasses.replace(session.info, views={"arena": group}),
+            groups=[turn],
+            tracks3d=[track],
+            events=[first, judged],
+        ),
+        "top",
+    )
+    assert drawn is not None
+    assert [(strip.event.camera, strip.camera) for strip in drawn.strips()] == [
+        ("top", "top"),
+        ("arena", "top"),
+    ]
 
 
 def test_the_events_own_frame_is_in_its_strip(session: Session) -> None:

@@ -29,10 +29,15 @@ def test_each_camera_and_keypoint_is_summed_up(tmp_path: Path) -> None:
     # 6 ms after the view of the turn, or 5 where a newer one had been taken in before it.
     assert (group["latency_ms"]["p50"], group["latency_ms"]["max"]) == (6.0, 6.0)
     assert (group["wrong"], group["why"]) == (["c"], views.WRONG)
+    # Its event fired at the turn's own decision, 6 ms after the exposure of the newest view.
+    latency = found["latency_ms"]
+    assert [latency[name]["n"] for name in ("decision_to_ack", "half_round_trip", "loop")] == [1, 1, 1]
+    assert (latency["decision_to_ack"]["p50"], latency["loop"]["p50"]) == (0.0, 6.0)
     assert [one["text"] for one in group["notices"]] == [views.WRONG]
     page = (folder / "report.html").read_text(encoding="utf-8")
     check_page(page)
     assert "<h2>Views arena</h2>" in page
+    assert page.count("high fired at 0.15 s") == 3, "on the trace of each camera"
     assert "c no longer fit the calibration: camera &#39;c&#39; has moved" in page
     said = format_summary(found)
     assert "views arena: 119 decided in space, late 1; error, px: a 3.0, b 3.0, c 3.0" in said

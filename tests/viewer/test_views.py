@@ -62,6 +62,8 @@ def test_a_run_is_shown_in_space_and_on_every_camera(
             lambda: views.GROUP in window.grid.spaces,
             lambda: (fake.meta(keypoints=views.KEYPOINTS, views=described), window.refresh()),
         )
+        fake.event("corner-light", "fired", camera=views.GROUP)
+        clock.advance_ms(20)
         for name in NAMES:
             fake.pose(1, 0.0, name)
         send(fake, clock, xyz, lost=2)
@@ -91,6 +93,9 @@ def test_a_run_is_shown_in_space_and_on_every_camera(
         titles = [plot.title.text() for plot in window.side.traces.plots]
         assert titles[0] == "z(nose)   25 mm"
         assert titles[2] == "reprojection error   1.25 px, –, –"
+        window.grid.show_alone("a")
+        corner, _ = window.side.rules.rows
+        assert [outcome for _, outcome in corner.ticks] == ["fired"], "it is of each of the group's cameras"
         window.grid.show_alone("")
         window.reprojection_button.click()
         assert len(window.grid.arenas["a"].reprojection.points.data) == 0

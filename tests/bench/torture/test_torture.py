@@ -115,10 +115,11 @@ def test_the_table_of_the_flood_has_a_row_a_run(tmp_path: Path, package: Path) -
     plain = flood.plain_options(options)
     for pair, kind in kinds:
         counts = {"requests": 9, "done": 4, "refused": 5, "unanswered": 0, "subscriptions": 1}
-        figures = {"captured": 7, "processed": 6, "superseded": 1, "messages": counts}
+        figures = {"captured": 7, "processed": 6, "superseded": 1, "messages": counts, "precision": "bf16"}
         figures["image_to_decision_ms"] = {"p50": 1.0, "p99": 2.5, "max": 3.0}
         with (tmp_path / "flood.jsonl").open("a") as file:
             file.write(json.dumps({"pair": pair, "kind": kind, "options": plain, **figures}) + "\n")
     text = flood.format_table(flood.measure(options))
     assert [f"{pair + 1}, {kind}" in text for pair, kind in kinds] == [True] * 4
     assert "2.50" in text
+    assert text.splitlines()[0].endswith("; bf16.")
