@@ -260,9 +260,11 @@ class _Labels:
 
 def _labels(path: Path, manifest: Manifest) -> _Labels:
     channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
-    folder = path.parent.resolve()
+    whole = path.is_dir()  # a DeepLabCut project has no single file for all of its labels
+    folder = (path if whole else path.parent).resolve()
+    file = "" if whole else path.name
     several = manifest.individuals > 1
-    frames = read_labels(folder, path.name, channels, manifest.keypoints, several=several)
+    frames = read_labels(folder, file, channels, manifest.keypoints, several=several)
     frames = frames.as_several() if several else frames
     sets = sets_of(frames, folder, manifest)
     kept_back = np.flatnonzero(sets.of(VALIDATION))
@@ -273,7 +275,7 @@ def _labels(path: Path, manifest: Manifest) -> _Labels:
             "back (`--bias_from FOLDER`)"
         )
     how = f"{len(kept_back)} of {len(frames)} frames; split {sets.how}"
-    return _Labels(frames.subset(kept_back), path.name, how)
+    return _Labels(frames.subset(kept_back), file or folder.name, how)
 
 
 def _bias_of(folder: str, package: Package) -> tuple[list[list[list[float]]], str]:
@@ -283,7 +285,7 @@ def _bias_of(folder: str, package: Package) -> tuple[list[list[list[float]]], st
     if not other.manifest.tracking.bias_px2 or "labels" not in calibration:
         raise UserError(
             f"bias_from {folder}: its bias was never calibrated; run "
-            f"`rt-pose train calibrate --model {folder} --labels CSV --video FILE` first"
+            f"`rt-pose train calibrate --model {folder} --labels FOLDER --video FILE` first"
         )
     if other.manifest.keypoints != package.manifest.keypoints:
         raise UserError(

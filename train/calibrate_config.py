@@ -16,8 +16,8 @@ class CalibrateConfig:
     video: list[str]
     """Recordings of the rig, unlabeled; several are used together."""
     labels: str | None = None
-    """Labels file (CSV) of frames for the bias: those that the package's training kept back, or split.csv
-    does; all of them where neither says."""
+    """Labeled frames for the bias: a folder as `train fit --data` takes it, or a labels file. Those are taken
+    that the package's training kept back, or split.csv does; all of them where neither says."""
     bias_from: str = ""
     """In place of labels: folder of the package of an earlier training on some of them, whose bias this one
     takes over; for a network that was trained on every label (`validation_fraction: 0`)."""

@@ -75,13 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser_of(verb).parse(words[len(verb.split()) :])
         if extra := EXTRA_OF.get(verb.partition(" ")[0]):
             require(extra, f"`rt-pose {verb}`")
-        return VERBS[verb][1](options)
+        status = VERBS[verb][1](options)
+        sys.stdout.flush()  # where nobody reads it any more that is found here, not as the interpreter ends
+        return status
     except UserError as error:
         print(f"rt-pose: {error}", file=sys.stderr)
         return error.exit_code
-    except OSError as error:
-        print(f"rt-pose: {explain_long_name(error)}", file=sys.stderr)
-        return EXIT_USER
     except KeyboardInterrupt:
         print("rt-pose: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -89,6 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output (`| head`) has gone; a further word would only raise again.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return EXIT_FAILED
+    except OSError as error:
+        print(f"rt-pose: {explain_long_name(error)}", file=sys.stderr)
+        return EXIT_USER
 
 
 Verb = tuple[Callable[[Parser], None], Callable[[argparse.Namespace], int]]

@@ -95,7 +95,9 @@ class LabelWindow(QMainWindow):
         if self.animal_list is not None:
             self.animal_list.show_labels(editor.labels, editor.animal)
         open_frames = len(editor.open_frames)
-        self.frame_label.setText(f"{name}\n{editor.index + 1} of {len(editor.names)}; {open_frames} open")
+        finished = not open_frames and self.done_before < len(editor.names)
+        left = "none is open any more: close the window" if finished else f"{open_frames} open"
+        self.frame_label.setText(f"{name}\n{editor.index + 1} of {len(editor.names)}; {left}")
         self.about_label.setText(self.labeling.about(name))
 
     def say(self, text: str) -> None:

@@ -40,6 +40,26 @@ def event_counts(session: Session) -> dict[str, dict[str, int]]:
     return counts
 
 
+def suppressed_counts(session: Session) -> dict[str, dict[str, int]]:
+    """Count the suppressed events of each rule by reason.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, dict[str, int]]
+        By rule and reason, the most frequent first; a rule of which nothing was suppressed is left out.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for event in (record.event for record in session.events):
+        if event.outcome == "suppressed":
+            counts.setdefault(event.rule, Counter())[event.reason] += 1
+    return {rule: dict(found.most_common()) for rule, found in counts.items()}
+
+
 def command_counts(session: Session) -> dict[str, Any]:
     """Count commands of fired events, and what became of them.
 

@@ -24,7 +24,7 @@ from rt_pose.files import write_atomic
 from rt_pose.loop.latency import summary
 from rt_pose.records import Observation, TrackRecord
 from rt_pose.reports.drift import drift_figures
-from rt_pose.reports.events import blocks, command_counts, event_counts, orders
+from rt_pose.reports.events import blocks, command_counts, event_counts, orders, suppressed_counts
 from rt_pose.reports.individuals import errors_of_frame, individual_figures
 from rt_pose.reports.views import view_figures
 from rt_pose.session.folder import conclude_killed
@@ -101,6 +101,7 @@ def figures(session: Session) -> dict[str, Any]:
         "stages_ms": stage_times(session),
         "deadline": deadline(session),
         "events": event_counts(session),
+        "suppressed": suppressed_counts(session),
         "silent_rules": silent.as_json(session),
         "commands": command_counts(session),
         "orders": orders(session),

@@ -14,6 +14,11 @@ from rt_pose.reports.views import view_lines
 MANY_REPLACED = 0.1
 """Share of dropped frames above which the reason is given."""
 
+UNARMED = (
+    "nothing fires before the outputs are armed: `rt-pose order arm`, or `armed_at_start: true` on simulated "
+    "ones"
+)
+
 
 def format_summary(figures: dict[str, Any]) -> str:
     """Format a report's first figures for the terminal.
@@ -68,9 +73,13 @@ def _events(figures: dict[str, Any]) -> Iterator[str]:
     commands = figures["commands"]
     for rule, counts in figures["events"].items():
         delivered = format_counts(commands["by_rule"].get(rule, {}))
-        became = {"fired": f" ({delivered})"} if delivered else {}
+        reasons = figures["suppressed"].get(rule, {})
+        why_not = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
+        became = {o: f" ({said})" for o, said in (("fired", delivered), ("suppressed", why_not)) if said}
         outcomes = (f"{n} {outcome}{became.get(outcome, '')}" for outcome, n in counts.items())
         yield f"rule {rule}: " + ", ".join(outcomes)
+        if not counts["fired"] and "disarmed" in reasons:
+            yield UNARMED
     if commands["failed"]:
         why = "; ".join(f"{reason} ({n})" for reason, n in commands["why"].items())
         yield f"FAILED: {commands['failed']} stimuli: {why or 'no answer was logged'}"

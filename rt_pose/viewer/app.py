@@ -75,8 +75,8 @@ def screen_problem(environment: Mapping[str, str] | None = None) -> str | None:
     )
     screens = ", ".join(f"{name}={environment[name]}" for name in named if environment.get(name))
     return (
-        f"Qt cannot open a window ({screens}): {messages.strip()}; check the screen, and on Debian or Ubuntu "
-        f"that these are installed: {QT_PACKAGES}"
+        f"Qt cannot open a window ({screens}): is the screen there? On Debian or Ubuntu what Qt loads is "
+        f"installed by `sudo apt install {QT_PACKAGES}`. Qt's last words: {messages.strip()}"
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +43,20 @@ def test_a_name_too_long_for_a_path_is_one_message(
     # A run lists all that is wrong, which may be a port in use besides.
     assert any(line.startswith("rt-pose: ") for line in shown.splitlines())
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_is_nothing_to_complain_of(unbuffered: str) -> None:
+    """As `head`, which goes when it has seen enough."""
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as gone:
+        done = subprocess.run(
+            [sys.executable, "-m", "rt_pose.cli", "configs"],
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (ExitCode.FAILED, "")

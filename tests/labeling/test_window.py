@@ -119,6 +119,14 @@ def test_a_frame_is_labeled_with_a_click_each_and_one_key(window: LabelWindow) -
     np.testing.assert_allclose(frames.xy[0], [[30, 40], [31, 41], [80, 20]], atol=0.2)
 
 
+def test_it_says_that_no_frame_is_open_any_more(window: LabelWindow) -> None:
+    for left in ("3 open", "2 open", "1 open"):
+        assert window.frame_label.text().endswith(left)
+        key(window, Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
+        key(window, Qt.Key.Key_Space)
+    assert window.frame_label.text().endswith("3 of 3; none is open any more: close the window")
+
+
 def test_mouse_and_keys_do_what_they_say(window: LabelWindow) -> None:
     editor = window.editor
     click(window, 30, 40)

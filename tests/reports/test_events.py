@@ -13,7 +13,7 @@ from rt_pose.reports import events
 from rt_pose.reports.events import EVENT_HEAD, blocks, command_counts, event_rows, orders
 from rt_pose.reports.session_page import page
 from rt_pose.reports.session_report import figures
-from rt_pose.reports.summary import format_summary
+from rt_pose.reports.summary import UNARMED, format_summary
 from rt_pose.session.read import Session
 
 
@@ -51,6 +51,20 @@ def test_a_refused_stimulus_is_told_from_its_event(session: Session) -> None:
     said = format_summary(figures(session))
     assert "rule corner: 4 fired (2 acknowledged, 1 refused, 1 unknown), 3 withheld, 3 suppressed" in said
     assert "FAILED: 2 stimuli: interlock open (1); no answer was logged (1)" in said
+
+
+def test_the_terminal_says_why_nothing_fired(session: Session) -> None:
+    for record in session.events:
+        record.event = msgspec.structs.replace(record.event, outcome="suppressed", reason="refractory")
+    found = figures(session)
+    assert found["suppressed"] == {"corner": {"refractory": 10}}
+    said = format_summary(found)
+    assert "rule corner: 0 fired, 0 withheld, 10 suppressed (10 refractory)" in said
+    assert UNARMED not in said
+    session.events[0].event = msgspec.structs.replace(session.events[0].event, reason="disarmed")
+    said = format_summary(figures(session))
+    assert "10 suppressed (9 refractory, 1 disarmed)" in said
+    assert UNARMED in said
 
 
 def test_a_session_in_which_all_went_well_has_no_red_head(session: Session) -> None:

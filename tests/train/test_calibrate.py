@@ -112,6 +112,12 @@ def test_the_package_is_calibrated_and_still_whole(package: Path, video: Path, l
     assert "is not known" in coverage_text(after.manifest), "it is a file of others'"
 
 
+def test_labels_may_be_given_by_their_folder(package: Path, video: Path, labels: Path) -> None:
+    after = calibrate(config(package, video, labels=str(labels.parent), frames=60))
+    notes = after.manifest.training["calibration"]["labels"]
+    assert notes.startswith(f"48 labels of {labels.parent.name}, 12 of 12 frames")
+
+
 def test_coverage_is_of_labels_that_did_not_teach_the_bias() -> None:
     random = np.random.default_rng(1)
     noise = np.tile(np.eye(2), (200, 2, 1, 1))
