@@ -84,12 +84,7 @@ def make_pseudo_labels(
         _LOG.info(line)
     chosen, left_out = _choose_frames(job.validation.names, config, videos, found, sure_px)
     _check_memory(job, sum(len(indices) for indices in chosen), free_memory("cpu"))
-    of_videos = [
-        ChosenFrames(video.video, str(Path(video.name).with_suffix("")), indices, _labels(each)[indices])
-        for video, each, indices in zip(videos, found, chosen, strict=True)
-        if len(indices)
-    ]
-    frames = pseudo_labeled(of_videos, job.frames.keypoints, job.spec.channels)
+    frames = _label(job, videos, found, chosen)
     if rank(config) == 0:
         write_pseudo_labels(frames, out)
         draw_sheet(config, out, out / SHEET, frames)
@@ -108,6 +103,21 @@ def make_pseudo_labels(
         "sure": _confident_shares(job.frames.keypoints, found),
     }
     return _weighted(config, frames, known, notes)
+
+
+def _label(
+    job: Job,
+    videos: Sequence[VideoJob],
+    found: Sequence[EnsembleConfidence],
+    chosen: Sequence[NDArray[np.intp]],
+) -> LabeledFrames:
+    """The chosen frames of the videos, labeled where the ensemble is confident."""
+    of_videos = [
+        ChosenFrames(video.video, str(Path(video.name).with_suffix("")), indices, _labels(each)[indices])
+        for video, each, indices in zip(videos, found, chosen, strict=True)
+        if len(indices)
+    ]
+    return pseudo_labeled(of_videos, job.frames.keypoints, job.spec.channels)
 
 
 def _confident_shares(keypoints: list[str], found: Sequence[EnsembleConfidence]) -> dict[str, float]:
