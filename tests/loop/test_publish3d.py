@@ -45,7 +45,7 @@ def received(format: WireFormat) -> list[bytes]:
         subscriber.setsockopt(zmq.RCVTIMEO, round(1000 * PATIENCE_S))
         subscriber.connect(publisher.address)
         header = group_header("side", STAMPS, STAGES, 5_000_000, 2.0, 4, {"back": None, "side": 1.5})
-        sender = GroupPublisher(publisher, "arena", 2)
+        sender = GroupPublisher(publisher, "arena", (1, 2))
         while not subscriber.poll(10):  # until the subscription has arrived
             sender.publish("pose3d", a_track(), header)
         parts = subscriber.recv_multipart()
