@@ -209,7 +209,8 @@ def _blueprint(recording: Recording) -> Any:
     import rerun.blueprint as rrb
 
     names = [_entity(poses) for poses in recording.cameras]
-    stated = any(poses.identity_p is not None for poses in (*recording.cameras, *recording.spatial))
+    stated = any(poses.identity_p is not None for poses in recording.cameras)
+    stated = stated or any(poses.identity_p is not None for poses in recording.spatial)
     identity = [rrb.TimeSeriesView(origin="identity", name="probability of identity")] if stated else []
     groups = dict.fromkeys(one.group for one in recording.spatial)
     spaces = [rrb.Spatial3DView(origin=group, name=group) for group in groups]
