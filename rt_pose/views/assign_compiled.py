@@ -15,7 +15,7 @@ import numpy as np
 from rt_pose.tracking.assignment import best_assignments
 from rt_pose.tracking.pose_likelihood import measure
 from rt_pose.types import FloatArray
-from rt_pose.views.births_compiled import begin_bodies, wait
+from rt_pose.views.births_compiled import begin_bodies, reclaim, wait
 from rt_pose.views.bodies_compiled import (
     Indices,
     Mask,
@@ -150,6 +150,7 @@ def assign_detections(  # type: ignore[no-untyped-def]
     # Who is gone, and who has come.
     update_slots(bodies, tracks, sightings, plane, view, t_ns, found, log_area, lost_ns, settings)
     wait(bodies, view, t_ns, xy, r, seen, free, settings.unexplained)
+    reclaim(bodies, tracks, parameters, view, t_ns, found, proposals)
     begin_bodies(bodies, tracks, sightings, parameters, view, t_ns, found, proposals, settings.birth_frames)
     _sort(found, xy, cov, confidence, room)
 

@@ -41,6 +41,10 @@ class Proposals(NamedTuple):
     """(K, 6, 6), zero but for the places' own."""
     placed: Mask
     """(K,)."""
+    seen: Mask
+    """(K,) what a camera has just seen of a body."""
+    partner: Indices
+    """(D,) the body that a detection is taken for; -1 for none, -2 for several."""
     place: FloatArray
     place_cov: FloatArray
     matrix: FloatArray
@@ -48,7 +52,7 @@ class Proposals(NamedTuple):
     towards: FloatArray
 
 
-def make_proposals(views: int, keypoints: int) -> Proposals:
+def make_proposals(views: int, keypoints: int, detections: int) -> Proposals:
     """Make room for proposals.
 
     Parameters
@@ -57,6 +61,8 @@ def make_proposals(views: int, keypoints: int) -> Proposals:
         V.
     keypoints
         K.
+    detections
+        D, the most that a frame may have.
 
     Returns
     -------
@@ -71,6 +77,8 @@ def make_proposals(views: int, keypoints: int) -> Proposals:
         places=np.zeros((k, 3)),
         covs=np.zeros((k, 6, 6)),
         placed=np.zeros(k, dtype=bool),
+        seen=np.zeros(k, dtype=bool),
+        partner=np.zeros(detections, np.int64),
         place=np.zeros(3),
         place_cov=np.zeros((3, 3)),
         matrix=np.zeros((3, 3)),
@@ -143,10 +151,84 @@ def propose(bodies, parameters, view, t_ns, proposals):  # type: ignore[no-untyp
             for e in range(bodies.waiting[other]):
                 if count == len(proposals.support):
                     return count
-                if _agree(bodies, parameters, view, d, other, e, age_ns, proposals):
+                if _agree(
+                    parameters, view, bodies.waiting_xy[view, d], bodies.waiting_r[view, d],
+                    bodies.waiting_seen[view, d], other, bodies.waiting_xy[other, e],
+                    bodies.waiting_r[other, e], bodies.waiting_seen[other, e], age_ns, proposals,
+                ):  # fmt: skip
                     _support(bodies, parameters, view, d, other, e, t_ns, proposals, count)
                     count += 1
     return count
+
+
+@numba.njit(cache=True, error_model="numpy")
+def reclaim(bodies, tracks, parameters, view, t_ns, choice, proposals):  # type: ignore[no-untyped-def]
+    """Give bodies that one camera alone goes on finding what another one finds of them elsewhere.
+
+    Along the rays of one camera a track may drift until no other camera finds it where it should be. Where
+    what that one camera has just found agrees with a detection that nobody explains, the two place the body
+    anew; not where several bodies or detections agree.
+
+    Parameters
+    ----------
+    bodies, tracks
+        Updated.
+    parameters
+        Of the filter.
+    view, t_ns
+        Number of the camera, and time of its frame, ns.
+    choice
+        (N,) the detection of each body; written where one is found again.
+    proposals
+        Room.
+    """
+    n, keypoints = len(choice), len(proposals.seen)
+    for d in range(bodies.waiting[view]):
+        proposals.partner[d] = -1
+        for s in range(n):
+            if not bodies.used[s] or choice[s] >= 0:
+                continue
+            if _fits_alone(bodies, tracks, parameters, view, d, s, t_ns, proposals):
+                proposals.partner[d] = s if proposals.partner[d] == -1 else -2
+    for d in range(bodies.waiting[view]):
+        s = proposals.partner[d]
+        rivals = 0
+        for e in range(bodies.waiting[view]):
+            rivals += proposals.partner[e] == s
+        if s < 0 or rivals > 1:
+            continue
+        _fits_alone(bodies, tracks, parameters, view, d, s, t_ns, proposals)  # for what is placed
+        choice[s], bodies.found_ns[s] = bodies.waiting_row[view, d], t_ns
+        for k in range(keypoints):
+            if proposals.placed[k]:
+                tracks.known[s * keypoints + k] = False
+        bodies.waiting_seen[view, d, :] = False
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _fits_alone(bodies, tracks, parameters, view, d, s, t_ns, proposals):  # type: ignore[no-untyped-def]
+    """Whether one other camera alone has just found a body, and a detection agrees with that."""
+    keypoints = len(proposals.seen)
+    first, found, where = s * keypoints, 0, -1
+    for w in range(len(bodies.waiting)):
+        newest_ns = tracks.newest_ns[w, first]
+        for k in range(keypoints):
+            newest_ns = max(newest_ns, tracks.newest_ns[w, first + k])
+        if w != view and t_ns - newest_ns <= parameters.start_ns:
+            found, where = found + 1, w
+    if found != 1:
+        return False
+    newest_ns = tracks.newest_ns[where, first]
+    for k in range(keypoints):
+        newest_ns = max(newest_ns, tracks.newest_ns[where, first + k])
+    for k in range(keypoints):
+        proposals.seen[k] = tracks.newest_ns[where, first + k] == newest_ns
+    last = first + keypoints
+    return _agree(
+        parameters, view, bodies.waiting_xy[view, d], bodies.waiting_r[view, d], bodies.waiting_seen[view, d],
+        where, tracks.newest_xy[where, first:last], tracks.newest_r[where, first:last], proposals.seen,
+        t_ns - newest_ns, proposals,
+    )  # fmt: skip
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -156,12 +238,14 @@ def _moved2(parameters, k, age_ns):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _agree(bodies, parameters, view, d, other, e, age_ns, proposals):  # type: ignore[no-untyped-def]
+def _agree(  # type: ignore[no-untyped-def]
+    parameters, view, xy, r, seen, other, other_xy, other_r, other_seen, age_ns, proposals
+):  # fmt: skip
     """Whether two cameras' detections may be of one body: two thirds of what both saw have a place."""
     keypoints = len(proposals.placed)
     both = failed = 0
     for k in range(keypoints):
-        proposals.placed[k] = bodies.waiting_seen[view, d, k] and bodies.waiting_seen[other, e, k]
+        proposals.placed[k] = seen[k] and other_seen[k]
         both += proposals.placed[k]
     if 2 * both < keypoints:
         return False
@@ -170,8 +254,7 @@ def _agree(bodies, parameters, view, d, other, e, age_ns, proposals):  # type: i
             continue
         variance = place_pair(
             parameters.cameras[view], parameters.cameras[other],
-            bodies.waiting_xy[view, d, k], bodies.waiting_xy[other, e, k],
-            bodies.waiting_r[view, d, k], bodies.waiting_r[other, e, k],
+            xy[k], other_xy[k], r[k], other_r[k],
             _moved2(parameters, k, age_ns), parameters.gate,
             proposals.place, proposals.place_cov, proposals.matrix, proposals.slope,
         )  # fmt: skip

@@ -33,7 +33,7 @@ from rt_pose.views.camera_compiled import project
 from rt_pose.views.filter3d_compiled import NEVER_NS
 from rt_pose.views.kalman3d_compiled import advance, projected_cov
 
-MOST_TOLD = 50.0
+MOST_EVIDENCE = 50.0
 """No frame tells two bodies apart by more than this logarithm of a likelihood ratio."""
 BIRTHS, DEATHS = range(2)
 """Places in `Bodies.counts`."""
@@ -58,9 +58,9 @@ class Bodies(NamedTuple):
     """(V, N) frames in a row in which these have found it."""
     identity: FloatArray
     """(N, N) probability that a slot (row) holds an animal, named by the slot of its birth."""
-    told: FloatArray
+    evidence: FloatArray
     """(V, N, N) by how much the newest frame of each camera told two bodies apart, a logarithm; s < t."""
-    told_ns: Indices
+    evidence_ns: Indices
     """(V,) time of that frame."""
     exchanged: FloatArray
     """(N, N) probability that two bodies were exchanged since they met; it is in `identity` already."""
@@ -132,8 +132,8 @@ def make_bodies(views: int, individuals: int, keypoints: int, detections: int) -
         bearer=np.zeros((v, n), dtype=bool),
         sightings=np.zeros((v, n), np.int64),
         identity=np.eye(n),
-        told=np.zeros((v, n, n)),
-        told_ns=np.full(v, NEVER_NS, np.int64),
+        evidence=np.zeros((v, n, n)),
+        evidence_ns=np.full(v, NEVER_NS, np.int64),
         exchanged=np.zeros((n, n)),
         kept=np.zeros(n * k, dtype=bool),
         mean=np.zeros((n * k, 6)),
@@ -272,19 +272,19 @@ def tell_apart(bodies, view, t_ns, score, choice, settings):  # type: ignore[no-
         The settings.
     """
     n = len(choice)
-    bodies.told_ns[view] = t_ns
+    bodies.evidence_ns[view] = t_ns
     for s in range(n):
         for t in range(s + 1, n):
             if not (bodies.used[s] and bodies.used[t]):
-                bodies.told[view, s, t] = bodies.exchanged[s, t] = 0.0
+                bodies.evidence[view, s, t] = bodies.exchanged[s, t] = 0.0
                 continue
-            bodies.told[view, s, t] = _told(score, choice[s], choice[t], s, t)
+            bodies.evidence[view, s, t] = _evidence(score, choice[s], choice[t], s, t)
             if choice[s] < 0 and choice[t] < 0:
                 continue
             total = 0.0
-            for w in range(len(bodies.told_ns)):
-                if t_ns - bodies.told_ns[w] <= settings.recent_ns:
-                    total += bodies.told[w, s, t]
+            for w in range(len(bodies.evidence_ns)):
+                if t_ns - bodies.evidence_ns[w] <= settings.recent_ns:
+                    total += bodies.evidence[w, s, t]
             if total > settings.slack:
                 bodies.exchanged[s, t] = 0.0
                 continue
@@ -295,14 +295,14 @@ def tell_apart(bodies, view, t_ns, score, choice, settings):  # type: ignore[no-
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _told(score, ours, theirs, s, t):  # type: ignore[no-untyped-def]
+def _evidence(score, ours, theirs, s, t):  # type: ignore[no-untyped-def]
     """By how much an assignment is likelier than that in which two bodies are exchanged, a logarithm."""
-    told = 0.0
+    evidence = 0.0
     if ours >= 0:
-        told += score[s, ours] - score[t, ours]
+        evidence += score[s, ours] - score[t, ours]
     if theirs >= 0:
-        told += score[t, theirs] - score[s, theirs]
-    return min(max(told, 0.0), MOST_TOLD)
+        evidence += score[t, theirs] - score[s, theirs]
+    return min(max(evidence, 0.0), MOST_EVIDENCE)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -445,8 +445,8 @@ def clear_slot(bodies, tracks, sightings, s, keypoints):  # type: ignore[no-unty
     bodies.used[s] = bodies.alive[s] = False
     bodies.bearer[:, s] = False
     bodies.sightings[:, s] = 0
-    bodies.told[:, s, :] = 0.0
-    bodies.told[:, :, s] = 0.0
+    bodies.evidence[:, s, :] = 0.0
+    bodies.evidence[:, :, s] = 0.0
     bodies.exchanged[s, :] = 0.0
     bodies.exchanged[:, s] = 0.0
     for m in range(s * keypoints, (s + 1) * keypoints):

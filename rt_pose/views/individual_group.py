@@ -109,7 +109,7 @@ class IndividualViewGroup(ViewGroup):
         self._lost_ns = round(spec.lost_ms * NS_PER_MS)
         self._plane: State = make_state(1, n, k)
         self._working = make_room(self.options.hypotheses, n, k, self.most_detections)
-        self._proposals = make_proposals(len(cameras), k)
+        self._proposals = make_proposals(len(cameras), k, self.most_detections)
         self._settings = Settings(
             log_seen=math.log(self.options.seen / self.options.false_detections),
             log_unseen=math.log(1.0 - self.options.seen),
