@@ -20,7 +20,7 @@ from bench.calibration import make_rig
 from rt_pose.errors import UserError
 from rt_pose.types import FloatArray, Track3D
 from rt_pose.views.camera import CalibratedCamera
-from rt_pose.views.individual_group import IndividualViewGroup
+from rt_pose.views.individual_group import IndividualViewGroup, precompile
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +188,35 @@ def test_other_keypoints_or_a_crowd_are_refused(cameras: list[CalibratedCamera])
     with pytest.raises(UserError, match="at most 6 detections"):
         observe(group, 0, 0.0, np.zeros((7, KEYPOINTS, 2)))
     assert isinstance(group, IndividualViewGroup)
+
+
+def test_a_body_that_one_camera_alone_finds_is_placed_anew_by_another(
+    cameras: list[CalibratedCamera],
+) -> None:
+    """It runs off while one camera sees it: along that camera's rays nobody knows how far."""
+    group, random = group_of(cameras[:2]), np.random.default_rng(0)
+    start = apart(20, mm=150.0)
+    slots = owners(watch_all(group, start)[-1], start[-1])
+    runner, ahead = slots.index(0), cameras[0].rotation_matrix[2]
+    path = start[-1] + np.linspace(0.0, 120.0, 12)[:, None, None, None] * ahead
+    path[:, 1] = start[-1, 1]
+    for f, animals in enumerate(path):
+        observe(group, 0, (20 + f) * PERIOD_MS, detections(cameras[0], animals, random))
+        observe(group, 1, (20 + f) * PERIOD_MS + 1, detections(cameras[1], animals[1:], random))
+    drifted = errors_mm(group.predict(0), path[-1], slots)[runner]
+    assert np.median(drifted) > 40.0
+    for f in range(32, 36):
+        for v in range(2):
+            observe(group, v, f * PERIOD_MS + v, detections(cameras[v], path[-1], random))
+    again = group.predict(0)
+    assert owners(again, path[-1]) == slots
+    assert np.median(errors_mm(again, path[-1], slots)[runner]) < 8.0
+    assert group.births == 2
+
+
+def test_compiling_changes_nothing(cameras: list[CalibratedCamera]) -> None:
+    group = group_of(cameras)
+    watch_all(group, apart(8))
+    before = group.predict(0)
+    precompile(group)
+    assert same(group.predict(0), before)
