@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from support.random_session import KEYPOINTS, write_random_session
@@ -9,6 +11,7 @@ from support.random_views import DrawnHerd, views_config
 
 from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.audit.replay import replay_session
+from rt_pose.audit.republish import _Groups
 from rt_pose.audit.what_if import compare, what_if
 from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
@@ -96,3 +99,28 @@ def test_what_if_judges_them_again(sessions: list[Session]) -> None:
         assert len(same.before) == len(session.events)
     found, _ = what_if(sessions[0], ["rules.named.when=x(anna.nose) > 900"])
     assert {d.first.event.rule for d in found.differences} <= {"named"}
+
+
+class Sent:
+    """In the place of a publisher: what it was given."""
+
+    individuals = ("anna", "bert")
+
+    def __init__(self) -> None:
+        self.headers: list[dict[str, Any]] = []
+        self.values: list[np.ndarray] = []
+
+    def send_array(self, topic: str, header: dict[str, Any], array: np.ndarray, t_pub_ns: int | None) -> None:
+        assert (topic, t_pub_ns) == ("pose3d/arena/", None)
+        self.headers.append(header)
+        self.values.append(array.copy())
+
+
+def test_they_are_published_again_as_they_were(sessions: list[Session]) -> None:
+    session, sent = sessions[0], Sent()
+    groups = _Groups(session, sent)  # type: ignore[arg-type]
+    assert sum(groups.send(record) for record in session.tracks3d) == len(session.tracks3d)
+    for record, header, values in zip(session.tracks3d, sent.headers, sent.values, strict=True):
+        assert (header["alive"], header["identity_p"]) == (record.alive, record.identity_p)
+        assert [count for row in header["views"] for count in row] == record.views
+        np.testing.assert_array_equal(values[..., :3], record.xyz.array().astype(np.float32))

@@ -9,6 +9,7 @@ import pytest
 from support.herd_in_space import KEYPOINTS, PERIOD_MS, apart, crossing, detections, group_of, observe, owners
 from support.space_rig import MS, NAMES, configuration, space_cameras
 
+from rt_pose.decisions.check import check
 from rt_pose.decisions.rule import make_rules
 from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import UserError
@@ -115,3 +116,12 @@ def test_whose_keypoint_it_is_must_be_said() -> None:
     config = configuration({"when": "height(nose) > 60 mm"}, individuals=2)
     with pytest.raises(UserError, match="whose nose"):
         make_rules(config, list(BODY), {"laser": 0.0})
+
+
+def test_they_are_explained_with_what_they_cost() -> None:
+    rules = [{"name": "near", "when": "distance(individual0.nose, individual1.tail) < 30 mm"}]
+    rules += [{"name": "up", "when": "height(each.nose) > 60 mm", "probability": 0.9}]
+    said = "\n".join(check(configuration(*rules, individuals=2), details=True))
+    assert "individual0" in said
+    assert "near takes" in said
+    assert "up takes" in said
