@@ -141,12 +141,12 @@ class PoseStreams:
 
     def _send_in_space(self, group: str, pose: Pose3DMessage, meta: Meta) -> None:
         info = meta.views.get(group)
-        if info is None or len(pose.lost) != len(meta.keypoints):
+        if info is None or pose.header.shape[1] != len(meta.keypoints):
             self.unreadable += 1
             return
-        values = np.empty((1, len(pose.lost), 4), dtype=np.float32)
-        values[0, :, :3] = np.where(pose.lost[:, np.newaxis], np.nan, pose.xyz)
-        values[0, :, 3] = pose.confidence
+        values = np.empty((*pose.header.shape[:2], 4), dtype=np.float32)
+        values[..., :3] = np.where(pose.lost[:, np.newaxis], np.nan, pose.xyz).reshape(*values.shape[:2], 3)
+        values[..., 3] = pose.confidence.reshape(values.shape[:2])
         self._push(group, axes_in_space(info), values, meta, self._time_of(pose.header))
 
     def _push(

@@ -155,8 +155,11 @@ class GroupRecord(Record):
     judged."""
 
 
-class Track3DRecord(Record):
-    """An output: a group's estimate in space at its newest exposure, mm."""
+class Track3DRecord(Record, omit_defaults=True):
+    """An output: a group's estimate in space at its newest exposure, mm.
+
+    Of several animals arrays are (N, K, ...), and what is said of keypoints has N * K values.
+    """
 
     seq: int
     """Of its `GroupRecord`."""
@@ -177,6 +180,12 @@ class Track3DRecord(Record):
     error_px: list[float | None]
     """Of each camera, the root mean square of its keypoints' distances from the track on its image, in this
     turn; None where it was not used or nothing was placed."""
+    alive: list[bool] = []
+    """(N,) whether a slot holds an animal; of a run with one nothing, as of all that follows."""
+    identity_p: list[float | None] = []
+    """(N,) probability that a slot still holds who it held at its birth; None where it is empty."""
+    detection: list[list[int]] = []
+    """Of each observation of the turn that was used the row that each slot took, (N,); -1 for none."""
 
 
 class EventRecord(Record):

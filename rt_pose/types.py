@@ -134,7 +134,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Track3D:
-    """The state of K keypoints in space at one time; NaN where there is no track."""
+    """The state of K keypoints in space at one time; NaN where there is no track.
+
+    Of several animals every array has an axis of individuals before that of keypoints, (N, K, ...).
+    """
 
     t_valid_ns: int
     xyz: FloatArray
@@ -152,6 +155,14 @@ class Track3D:
     run."""
     confidence: FloatArray | None = None
     """(K,) 0..1, the largest of the networks' just before the newest observation; None outside of a run."""
+    individuals: Individuals | None = None
+    """Who is in which row, as of the newest observation, where several animals are placed; None for one."""
+
+    @property
+    def confidences(self) -> FloatArray:
+        """`confidence` as rules take it, (N, K); N is 1 for one animal."""
+        assert self.confidence is not None
+        return self.confidence.reshape(-1, self.confidence.shape[-1])
 
 
 Estimate = Track | Track3D

@@ -18,7 +18,7 @@ from rt_pose.audit.recompute import RecomputedFrame, RecomputedGroup
 from rt_pose.loop.publish import plain_probabilities
 from rt_pose.records import GroupRecord, Track3DRecord, TrackRecord
 from rt_pose.session.read import Session
-from rt_pose.types import Command, Event, Track, Track3D
+from rt_pose.types import Command, Event, Individuals, Track, Track3D
 
 VALUE_TOLERANCE = 1e-6
 """Relative tolerance of an event's value on another machine or with other versions."""
@@ -93,6 +93,7 @@ class LoggedOutputs:
         track = self._tracks3d.get(seq)
         if track is not None and again.track is not None:
             self._compare_track3d(track, again.track, seq)
+            self._compare_individuals_in_space(track, again, seq)
             errors = tuple(track.error_px), tuple(again.turn.error_px)
             if not _equal(*errors, exact=self._exact):
                 self.differences.append(f"input {seq}: error_px was {errors[0]}, is {errors[1]}")
@@ -163,7 +164,7 @@ class LoggedOutputs:
         self.bit_for_bit &= equal
         if self._exact and not equal:
             self.differences.append(f"input {seq}: the track in space differs by up to {furthest:.3g} mm")
-        if (logged.lost, logged.views) != (track.lost.tolist(), track.views.tolist()):
+        if (logged.lost, logged.views) != (track.lost.ravel().tolist(), track.views.ravel().tolist()):
             self.differences.append(f"input {seq}: in space other keypoints are seen or lost than logged")
 
     def _compare_individuals(self, logged: TrackRecord, track: Track, seq: int) -> None:
@@ -172,7 +173,18 @@ class LoggedOutputs:
             return
         if (logged.alive, logged.detection) != (who.alive.tolist(), who.detection.tolist()):
             self.differences.append(f"input {seq}: other individuals are in the slots than the log says")
-        was, is_now = tuple(logged.identity_p), tuple(plain_probabilities(who))
+        self._compare_identities(logged.identity_p, who, seq)
+
+    def _compare_individuals_in_space(self, logged: Track3DRecord, again: RecomputedGroup, seq: int) -> None:
+        who = None if again.track is None else again.track.individuals
+        if who is None:
+            return
+        if (logged.alive, logged.detection) != (who.alive.tolist(), again.turn.detection):
+            self.differences.append(f"input {seq}: other animals are in the slots in space than the log says")
+        self._compare_identities(logged.identity_p, who, seq)
+
+    def _compare_identities(self, logged: list[float | None], who: Individuals, seq: int) -> None:
+        was, is_now = tuple(logged), tuple(plain_probabilities(who))
         self.bit_for_bit &= was == is_now
         if not _equal(was, is_now, exact=self._exact):
             self.differences.append(f"input {seq}: identity_p was {was}, is {is_now}")

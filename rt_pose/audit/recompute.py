@@ -160,7 +160,7 @@ class ReplaySetup:
 
         cameras = self.views[name]
         noise = {camera.name: self.tracking_of(camera.name) for camera in cameras}
-        return make_group(name, self.config.views[name], cameras, noise)
+        return make_group(name, self.config.views[name], cameras, noise, self.config.individual_count)
 
 
 def _read_views(session: Session, config: RunConfig) -> dict[str, list[CalibratedCamera]]:
@@ -410,9 +410,8 @@ class DecisionReplay:
         track = group.predict(group.newest_ns or 0)
         decided: list[tuple[Event, Rule]] = []
         if decider is not None and taken.t_judged_ns:  # 0 where the run itself judged nothing
-            assert track.confidence is not None
             decided = decider.decide(
-                group, taken.group, tracker.stamps, taken.t_judged_ns, self._armed, track.confidence[None]
+                group, taken.group, tracker.stamps, taken.t_judged_ns, self._armed, track.confidences
             )
         return RecomputedGroup(turn, track, [event for event, _ in decided], _commands(decided))
 

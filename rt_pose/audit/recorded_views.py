@@ -98,7 +98,10 @@ def _of_session(path: Path, min_confidence: float) -> ViewPoses:
     if len(seen) < 2:
         raise UserError(f"session {path}: poses of {len(seen)} cameras are in it, two or more are needed")
     if any(one.xy.shape[0] != 1 for found in seen.values() for one in found):
-        raise UserError(f"session {path}: several animals were tracked; one can be placed in space")
+        raise UserError(
+            f"session {path}: several animals were tracked, and recordings of one are placed; a run with "
+            "`views` places several itself"
+        )
     base = max(seen, key=lambda name: len(seen[name]))
     rows = _together(seen, base)
     xy = np.full((len(seen), len(seen[base]), len(setup.keypoints), 2), np.nan)

@@ -9,6 +9,7 @@ session is over.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ from rt_pose.records import (
 from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.session.group_tracks import group_tracks
 from rt_pose.session.read import Session
-from rt_pose.types import Individuals, Pose, Track, Track3D
+from rt_pose.types import FloatArray, Individuals, Pose, Track, Track3D
 
 META_PERIOD_NS = 5 * NS_PER_S
 FIRST_WAIT_NS = NS_PER_S // 2
@@ -144,9 +145,11 @@ class _Groups:
 
     def __init__(self, session: Session, publisher: Publisher) -> None:
         self._infos, self._budget_ms = session.info.views, session.info.budget_ms
+        self._individuals = max([len(track.alive) for track in session.tracks3d], default=0) or 1
         self._turns = {one.turn.seq: one for name in self._infos for one in group_tracks(session, name)}
         self._publishers = {
-            name: GroupPublisher(publisher, name, len(info.keypoints)) for name, info in self._infos.items()
+            name: GroupPublisher(publisher, name, (self._individuals, len(info.keypoints)))
+            for name, info in self._infos.items()
         }
         self._late: dict[int, int] = {}
         """By a turn's number, how many observations of its group were too old by then."""
@@ -161,7 +164,11 @@ class _Groups:
         one, info = self._turns.get(record.seq), self._infos.get(record.group)
         if one is None or info is None or one.turn.stages is None:
             return 0
-        if record.xyz.shape != [len(info.keypoints), 3]:
+        shape = self._publishers[record.group].shape
+        wanted = shape if record.alive else shape[1:]
+        sizes = len(record.lost), len(record.views), len(record.alive), len(record.identity_p)
+        keypoints, alive = math.prod(wanted), len(record.alive)
+        if record.xyz.shape != [*wanted, 3] or sizes != (keypoints, keypoints, alive, alive):
             return 0
         errors = dict(zip(info.cameras, record.error_px, strict=False))
         stages, newest, late = one.turn.stages, one.newest, self._late[record.seq]
@@ -172,15 +179,31 @@ class _Groups:
 
 
 def _track3d(record: Track3DRecord) -> Track3D:
+    shape = record.xyz.shape[:-1]
+    confidence = record.p.array()
     return Track3D(
         record.t_valid_ns,
         record.xyz.array(),
         record.velocity.array(),
         record.cov.array(),
-        np.full(len(record.lost), np.nan),
-        np.array(record.lost, bool),
-        np.array(record.views, np.int64),
-        record.p.array(),
+        np.full(shape, np.nan),
+        np.array(record.lost, bool).reshape(shape),
+        np.array(record.views, np.int64).reshape(shape),
+        confidence,
+        _individuals_in_space(record, confidence),
+    )
+
+
+def _individuals_in_space(record: Track3DRecord, confidence: FloatArray) -> Individuals | None:
+    """Who is in which row of a group's track; None where there is one animal."""
+    if not record.alive:
+        return None
+    return Individuals(
+        alive=np.array(record.alive, bool),
+        identity_p=np.array([np.nan if p is None else p for p in record.identity_p]),
+        detection=np.array(record.detection[-1] if record.detection else [-1] * len(record.alive), np.int64),
+        confidence=confidence,
+        moved=np.zeros(len(record.alive), dtype=bool),
     )
 
 

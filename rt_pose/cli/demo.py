@@ -154,7 +154,7 @@ def _make_room(out: Path) -> None:
 def _configure(seconds: float, animals: int, views: int) -> RunConfig:
     """The run that the demo makes; UserError where there is none of so many animals or cameras."""
     if views and animals != 1:
-        raise UserError("demo: --views places one animal in space; leave out --animals, or --views")
+        raise UserError("demo: --views trains for one animal in space; leave out --animals, or --views")
     if views:
         from rigs.simulated.views_run import views_run
 

@@ -38,7 +38,8 @@ def export(options: Namespace) -> int:
             print(f"{name}numbered by the {poses.where}")
     for placed in recording.spatial:
         what = f"{len(placed.t_s):,} times of {len(placed.keypoints)} keypoints in space, {placed.info.unit}"
-        print(f"group '{placed.group}': {what}; times: exposure of the newest view")
+        whose = f", {placed.individual}" if placed.individual else ""
+        print(f"group '{placed.group}'{whose}: {what}; times: exposure of the newest view")
     for loss in losses(recording):
         print(f"missing: {loss}")
     if lacking := left_out(recording, chosen):

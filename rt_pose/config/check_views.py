@@ -35,12 +35,6 @@ def view_problems(config: RunConfig) -> Iterator[Problem]:
     """
     for name, group in config.views.items():
         path: Path = ("views", name)
-        if config.individual_count > 1:
-            yield (
-                path,
-                f"one animal is placed in space, the configuration has {config.individual_count} "
-                "individuals: leave `views` or `individuals` out",
-            )
         for kind, names in (("a camera", config.cameras), ("an output", config.outputs)):
             if name in names:
                 yield path, f"{kind} is called {name!r} too; expected another name"

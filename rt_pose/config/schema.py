@@ -250,7 +250,7 @@ class RunConfig:
     """How many animals are tracked, 1 to 16, or their names: `4` or `[a, b]`. Without names they are
     `individual0` and so on. A name is that of a slot: who takes which is not known before they are seen."""
     views: dict[str, ViewsConfig] = field(default_factory=dict)
-    """Groups of cameras that see one animal, by name: its keypoints are placed in space."""
+    """Groups of cameras that see the animals from several sides, by name: keypoints are placed in space."""
     outputs: dict[str, OutputConfig] = field(default_factory=dict)
     """Outputs by name."""
     inputs: dict[str, InputConfig] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a user writes of groups of views: cameras that see one animal, whose keypoints are placed in space."""
+"""What a user writes of groups of views: cameras that see animals whose keypoints are placed in space."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ViewTrackingConfig:
 
 @dataclass
 class ViewsConfig:
-    """Cameras of the run that see one animal from several sides."""
+    """Cameras of the run that see the animals from several sides."""
 
     calibration: str
     """File of their calibration, as `rt-pose rig calibrate-cameras` and anipose write it."""

@@ -28,7 +28,7 @@ from rt_pose.rules.quantities import find_quantity
 from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Or
 from rt_pose.rules.weighted_point import point_names
 from rt_pose.rules.zones import Zone
-from rt_pose.types import Track, Track3D
+from rt_pose.types import Individuals, Track, Track3D
 from rt_pose.video import read_frames
 
 COST_RUNS = 30
@@ -97,7 +97,11 @@ def _cost(rule: Rule, rig: Rig, keypoints: int, individuals: int) -> str:
     judged = [rule.individual] if isinstance(rule.individual, int) else range(individuals)
     others = range(individuals - 1 if rule.pair else 1)  # as many as are evaluated for each
     evaluators = [rule.condition.evaluator(who, geometry) for who in judged for _ in others]
-    track = _track_in_space(rig, keypoints) if rule.views else _track_in_frame(rig, keypoints, individuals)
+    track = (
+        _track_in_space(rig, keypoints, individuals)
+        if rule.views
+        else _track_in_frame(rig, keypoints, individuals)
+    )
     times_ns = []
     for _ in range(COST_RUNS):
         begin_ns = clock.now_ns()
@@ -117,12 +121,18 @@ def _track_in_frame(rig: Rig, keypoints: int, individuals: int) -> Track:
     return Track("", 0, 0, xy, np.full_like(xy, 10.0), cov, np.zeros(shape), np.zeros(shape, bool))
 
 
-def _track_in_space(rig: Rig, keypoints: int) -> Track3D:
+def _track_in_space(rig: Rig, keypoints: int, individuals: int) -> Track3D:
     """A track in the middle of the zones in space."""
+    shape = (keypoints,) if individuals == 1 else (individuals, keypoints)
     places = [zone.centre for zone in rig.spatial_zones.values()] or [(0.0, 0.0, 0.0)]
-    xyz = np.broadcast_to(np.mean(places, axis=0), (keypoints, 3)).copy()
-    cov = np.broadcast_to(np.diag([4.0, 4.0, 4.0, 1e4, 1e4, 1e4]), (keypoints, 6, 6)).copy()
-    return Track3D(0, xyz, np.full_like(xyz, 10.0), cov, np.zeros(keypoints), np.zeros(keypoints, bool))
+    xyz = np.broadcast_to(np.mean(places, axis=0), (*shape, 3)).copy()
+    cov = np.broadcast_to(np.diag([4.0, 4.0, 4.0, 1e4, 1e4, 1e4]), (*shape, 6, 6)).copy()
+    velocity, unseen, lost = np.full_like(xyz, 10.0), np.zeros(shape), np.zeros(shape, bool)
+    if individuals == 1:
+        return Track3D(0, xyz, velocity, cov, unseen, lost)
+    who = np.arange(individuals)
+    there = Individuals(who >= 0, np.ones(individuals), who, np.ones(shape), who < 0)
+    return Track3D(0, xyz, velocity, cov, unseen, lost, individuals=there)
 
 
 def named_keypoints(config: RunConfig) -> list[str]:

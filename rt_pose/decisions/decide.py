@@ -24,14 +24,13 @@ from rt_pose.decisions.draws import draw, is_withheld, is_withheld_in_block
 from rt_pose.decisions.evaluate import FrameContext, evaluate
 from rt_pose.decisions.limits import Limits
 from rt_pose.decisions.lines import Lines
-from rt_pose.decisions.predictor import Predictor, predict_at, without_numbers
+from rt_pose.decisions.predictor import Predictor, moved_individuals, predict_at, without_numbers
 from rt_pose.decisions.protocol import DISABLED, Protocol, make_protocol
 from rt_pose.decisions.rig_time import cause_ns, effect_scene_ns, possible_cause_ns
 from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.decisions.rule_state import CAMERA_SILENT_NS, CameraView, Evaluation, RuleState, RuleStates
 from rt_pose.rules.condition import ConditionEvaluator
 from rt_pose.rules.semantics import KNOWN, ONE_RIG
-from rt_pose.tracking.individuals import IndividualTracker
 from rt_pose.types import Estimate, Event, FloatArray, FrameStamps, Outcome, Track
 
 __all__ = ["Decider", "Rule", "cause_ns", "effect_scene_ns", "is_withheld", "make_rules"]
@@ -178,8 +177,9 @@ class Decider:
         if tracker.clock_steps != self._clock_steps:
             self._clock_steps = tracker.clock_steps
             self._restart_after_clock_step(camera, now_ns)
-        if self._has_memory and isinstance(tracker, IndividualTracker) and tracker.newest.moved.any():
-            self._restart_memories(tracker.newest.moved, camera)
+        moved = moved_individuals(tracker) if self._has_memory else None
+        if moved is not None and moved.any():
+            self._restart_memories(moved, camera)
 
     def _restart_memories(self, moved: NDArray[np.bool_], camera: str) -> None:
         """Empty what is kept of slots that hold another track now: it was of another animal."""
@@ -422,8 +422,7 @@ def _is_late(rule: Rule, frame: FrameContext) -> bool:
 
 def _is_unsure(rule: Rule, evaluation: Evaluation) -> bool:
     """Whether an individual that a rule names may be another by now; what only ends a stimulus may end it."""
-    ahead = evaluation.ahead
-    individuals = ahead.individuals if isinstance(ahead, Track) else None  # in space there is one animal
+    individuals = evaluation.ahead.individuals
     if rule.identity is None or individuals is None or rule.plan.ends:
         return False
     return any(not individuals.identity_p[who] >= rule.identity for who in rule.named)

@@ -17,11 +17,15 @@ class TrackedGroup(Protocol):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """N animals, which is 1, and K keypoints."""
+        """N animals and K keypoints."""
 
     @property
     def clock_steps(self) -> int:
         """How often its clock stepped back, so that its tracks restarted."""
+
+    @property
+    def moved(self) -> NDArray[np.bool_] | None:
+        """(N,) slots that hold another animal than before the turn; None where there is one animal."""
 
     def predict(self, t_ns: int) -> Track3D:
         """Extrapolate to a scene time; nothing changes.
@@ -61,6 +65,26 @@ def predict_at(predictor: Predictor, camera: str, frame_index: int, t_scene_ns: 
     if isinstance(predictor, CausalFilter | IndividualTracker):
         return predictor.predict(camera, frame_index, t_scene_ns)
     return predictor.predict(t_scene_ns)
+
+
+def moved_individuals(predictor: Predictor) -> NDArray[np.bool_] | None:
+    """Find the slots that hold another animal than before: what is kept of them was of that one.
+
+    Parameters
+    ----------
+    predictor
+        What predicts.
+
+    Returns
+    -------
+    NDArray[np.bool_] or None
+        (N,); None where one animal is tracked.
+    """
+    if isinstance(predictor, CausalFilter):
+        return None
+    if isinstance(predictor, IndividualTracker):
+        return predictor.newest.moved
+    return predictor.moved
 
 
 def without_numbers(track: Estimate) -> NDArray[np.bool_]:

@@ -26,7 +26,7 @@ CONTENT = (
 """What a session has, in the order of the documentation's table."""
 YES, DRAWN, BESIDE, ALONE = "yes", "drawn", "beside", "alone"
 CONFIDENCES, VIEWS, CALIBRATION = "confidences", "views and reprojection errors", "calibration"
-SPATIAL_CONTENT = (CONFIDENCES, SKELETON, COVARIANCES, VELOCITIES, VIEWS, CALIBRATION)
+SPATIAL_CONTENT = (CONFIDENCES, IDENTITIES, SKELETON, COVARIANCES, VELOCITIES, VIEWS, CALIBRATION)
 """What tracks in space have besides places and times."""
 
 
@@ -104,7 +104,7 @@ FORMATS: dict[str, Format] = {
                 drawn=(COVARIANCES,),
             ),
             *(("rerun",), "rerun"),
-            spatial_holds=(CONFIDENCES, SKELETON, CALIBRATION),
+            spatial_holds=(CONFIDENCES, IDENTITIES, SKELETON, CALIBRATION),
         ),
         Format(
             *("film", ".mp4", "any player", film.write_film),
@@ -165,11 +165,17 @@ def left_out(recording: Recording, chosen: Format) -> list[str]:
         Of `CONTENT`, with numbers where there are any.
     """
     if not recording.cameras:  # a group by itself
-        found = [name for name in SPATIAL_CONTENT if name not in chosen.spatial_holds]
+        found = [name for name in _in_space(recording) if name not in chosen.spatial_holds]
         return [*found, "what its cameras hold", *([EVENTS] if recording.events else []), DEPOSIT]
     found = [name for name in _content(recording) if chosen.holds.get(name, ALONE) == ALONE]
-    lacking = [name for name in SPATIAL_CONTENT if recording.spatial and name not in chosen.spatial_holds]
+    lacking = [name for name in _in_space(recording) if name not in chosen.spatial_holds]
     return [*(_counted(recording, name) for name in found), *(f"{name} of the {SPACE}" for name in lacking)]
+
+
+def _in_space(recording: Recording) -> list[str]:
+    """What its tracks in space have besides places and times."""
+    stated = any(poses.identity_p is not None for poses in recording.spatial)
+    return [name for name in SPATIAL_CONTENT if recording.spatial and (stated or name != IDENTITIES)]
 
 
 def _content(recording: Recording) -> Iterator[str]:

@@ -40,7 +40,7 @@ def losses(recording: Recording) -> Iterator[str]:
     for group in recording.without_tracks:
         yield f"the group '{group}' has placed nothing in space"
     for placed in recording.spatial:
-        if placed.same_time:
+        if placed.same_time and placed.number == 0:
             yield (
                 f"{placed.same_time:,} tracks of the group '{placed.group}' at the time of another one, of "
                 "which the last counts"

@@ -81,21 +81,28 @@ def write_spatial_netcdf(recording: Recording, out: Path) -> None:
     """
     import xarray as xr
 
-    (poses,) = recording.spatial
+    poses, *_ = animals = recording.spatial
     space = ("time", "space", "keypoints", "individuals")
+    flat = space[:1] + space[2:]
     data = {
-        "position": (space, _animals_last(poses.xyz[:, None])),
-        "confidence": (space[:1] + space[2:], poses.confidence[..., None]),
-        "velocity": (space, _animals_last(poses.velocity[:, None])),
-        "covariance": (("time", "moment", *space[2:]), _animals_last(poses.covariance[:, None])),
-        "error_px": (space[:1] + space[2:], poses.error_px[..., None]),
-        "cameras": (space[:1] + space[2:], poses.views[..., None]),
+        "position": (space, _animals_last(np.stack([one.xyz for one in animals], axis=1))),
+        "confidence": (flat, np.stack([one.confidence for one in animals], axis=-1)),
+        "velocity": (space, _animals_last(np.stack([one.velocity for one in animals], axis=1))),
+        "covariance": (
+            ("time", "moment", *space[2:]),
+            _animals_last(np.stack([one.covariance for one in animals], axis=1)),
+        ),
+        "error_px": (flat, np.stack([one.error_px for one in animals], axis=-1)),
+        "cameras": (flat, np.stack([one.views for one in animals], axis=-1)),
     }
+    stated = [one.identity_p for one in animals if one.identity_p is not None]
+    if stated:
+        data["identity_p"] = (("time", "individuals"), np.stack(stated, axis=1))
     coords = {
         "time": poses.t_s,
         "space": ["x", "y", "z"],
         "keypoints": poses.keypoints,
-        "individuals": [INDIVIDUAL],
+        "individuals": [one.individual or INDIVIDUAL for one in animals],
         "moment": list(MOMENTS),
     }
     start = recording.start_utc_ns

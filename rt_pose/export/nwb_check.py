@@ -103,15 +103,15 @@ def _group(nwb: Any, poses: SpatialPoses) -> Iterator[str]:
     """The series of a group of cameras."""
     parts: list[tuple[str, Any, float]] = []
     for k, name in enumerate(poses.keypoints):
-        series = f"{spatial_name(poses.group)}/{nwb_name(name)}"
+        series = f"{spatial_name(poses)}/{nwb_name(name)}"
         parts += [
             (f"{series}/data", poses.xyz[:, k], 0.0),
             (f"{series}/confidence", poses.confidence[:, k], 0.0),
             (f"{series}/timestamps", poses.t_s, TOLERANCE_S),
         ]
     for one in spatial_series(poses):
-        parts.append((f"{object_name(one.name, poses.group, '')}/data", one.values, 0.0))
-    yield from _parts(nwb, f"group '{poses.group}'", parts)
+        parts.append((f"{object_name(one.name, poses.group, one.individual)}/data", one.values, 0.0))
+    yield from _parts(nwb, f"group '{poses.name}'", parts)
 
 
 def _parts(nwb: Any, whose: str, parts: Sequence[tuple[str, Any, float]]) -> Iterator[str]:

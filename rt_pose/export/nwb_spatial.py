@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import rt_pose
-from rt_pose.export.nwb_parts import FurtherSeries, add_further, compressed
+from rt_pose.export.nwb_parts import FurtherSeries, add_further, compressed, object_name
 from rt_pose.export.spatial import SpatialPoses
-from rt_pose.offline.nwb_poses import name_for, nwb_name
+from rt_pose.offline.nwb_poses import nwb_name
 from rt_pose.views.camera import CalibratedCamera
 
 SPATIAL = "MultiCameraPoseEstimation"
@@ -16,20 +16,20 @@ UNITS = {"mm": "millimeters", "cm": "centimeters", "m": "meters"}
 """By NWB's own names."""
 
 
-def spatial_name(group: str) -> str:
+def spatial_name(poses: SpatialPoses) -> str:
     """Name the object of a group's tracks.
 
     Parameters
     ----------
-    group
-        Name of the group.
+    poses
+        The tracks; those of several animals have an object each.
 
     Returns
     -------
     str
         The name.
     """
-    return name_for(SPATIAL, group)
+    return object_name(SPATIAL, poses.group, poses.individual)
 
 
 def calibrated_devices(spatial: Sequence[SpatialPoses]) -> dict[str, CalibratedCamera]:
@@ -99,12 +99,13 @@ def add_spatial(behavior: Any, skeleton: Any, poses: SpatialPoses) -> None:
 
     unit = UNITS.get(poses.info.unit, poses.info.unit)
     axes = "z is up from the floor" if poses.info.up is not None else "axes of the calibration"
+    whose = f" of {poses.individual}" if poses.individual else ""
     series: list[Any] = []
     for k, name in enumerate(poses.keypoints):
         series.append(
             PoseEstimationSeries(
                 name=nwb_name(name),
-                description=f"Place of {name}; NaN where it was lost",
+                description=f"Place of {name}{whose}; NaN where it was lost",
                 data=compressed(poses.xyz[:, k]),
                 unit=unit,
                 reference_frame=f"(0, 0, 0) is {poses.info.origin} of the calibration; {axes}",
@@ -115,10 +116,10 @@ def add_spatial(behavior: Any, skeleton: Any, poses: SpatialPoses) -> None:
         )
     behavior.add(
         MultiCameraPoseEstimation(
-            name=spatial_name(poses.group),
+            name=spatial_name(poses),
             pose_estimation_series=series,
-            description=f"Filtered causally in space, from the cameras {', '.join(poses.info.cameras)}; "
-            "times: exposure of the newest view",
+            description=f"Filtered causally in space{whose}, from the cameras "
+            f"{', '.join(poses.info.cameras)}; times: exposure of the newest view",
             scorer="rt-pose",
             source_software="rt-pose",
             source_software_version=rt_pose.__version__,
@@ -144,15 +145,20 @@ def spatial_series(poses: SpatialPoses) -> list[FurtherSeries]:
     names, unit = ", ".join(poses.keypoints), UNITS.get(poses.info.unit, poses.info.unit)
     seen = f"How many cameras saw {names} within the gate just before"
     error = f"Root mean square of the reprojection errors of {names}; NaN where none was seen then"
-    return [
-        FurtherSeries("velocity", "", poses.velocity, f"{unit}/s", f"vx, vy and vz of {names}"),
+    who = poses.individual
+    found = [
+        FurtherSeries("velocity", who, poses.velocity, f"{unit}/s", f"vx, vy and vz of {names}"),
         FurtherSeries(
             "covariance",
-            "",
+            who,
             poses.covariance,
             f"{unit}^2",
             f"sxx, sxy, sxz, syy, syz and szz of the place of {names}",
         ),
-        FurtherSeries("views", "", poses.views, "cameras", seen),
-        FurtherSeries("reprojection_error", "", poses.error_px, "pixels", error),
+        FurtherSeries("views", who, poses.views, "cameras", seen),
+        FurtherSeries("reprojection_error", who, poses.error_px, "pixels", error),
     ]
+    if poses.identity_p is not None:
+        stated = "Probability that it is still the animal that its slot held at its birth"
+        found.append(FurtherSeries("identity_p", who, poses.identity_p, "probability", stated))
+    return found

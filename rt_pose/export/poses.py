@@ -117,7 +117,7 @@ class Recording:
     unnumbered_rows: int = 0
     """Rows of a file of predictions that were left out, since they are no frame of its video."""
     spatial: list[SpatialPoses] = field(default_factory=list)
-    """Tracks in space, of groups of cameras."""
+    """Tracks in space, of groups of cameras; of several animals one after the other."""
     other_groups: list[str] = field(default_factory=list)
     """Groups of the session that were not asked for."""
     without_tracks: list[str] = field(default_factory=list)
@@ -167,9 +167,9 @@ def recording_of_session(session: Session, cameras: Sequence[str], groups: Seque
         other_cameras=[name for name in names if name not in cameras],
         other_events=sum(event.camera not in {*chosen, *session.info.views} for event in events),
         other_group_events=sum(event.camera in {*session.info.views} - chosen for event in events),
-        spatial=[poses for poses in placed.values() if poses is not None],
+        spatial=[poses for animals in placed.values() for poses in animals],
         other_groups=[name for name in session.info.views if name not in groups],
-        without_tracks=[name for name, poses in placed.items() if poses is None],
+        without_tracks=[name for name, animals in placed.items() if not animals],
     )
 
 

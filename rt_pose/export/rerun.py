@@ -48,12 +48,20 @@ def write_rerun(recording: Recording, out: Path) -> None:
         _log_traces(stream, entity, poses)
     for placed in recording.spatial:
         log_spatial(
-            stream, placed, _annotations_of([""], placed.keypoints, placed.skeleton), _time(placed.t_s)
+            stream,
+            placed,
+            _annotations_of(_in_space(recording, placed.group), placed.keypoints, placed.skeleton),
+            _time(placed.t_s),
         )
         _log_spatial_traces(stream, placed)
     _log_events(stream, recording)
     stream.flush()
     stream.disconnect()
+
+
+def _in_space(recording: Recording, group: str) -> list[str]:
+    """The animals of a group; one without a name where there is one."""
+    return [one.individual for one in recording.spatial if one.group == group]
 
 
 def _entity(poses: Poses) -> str:
@@ -135,9 +143,11 @@ def _log_traces(stream: Any, entity: str, poses: Poses) -> None:
 
 def _log_spatial_traces(stream: Any, poses: SpatialPoses) -> None:
     for k, name in enumerate(poses.keypoints):
-        _log_trace(stream, f"confidence/{poses.group}/{name}", poses.t_s, poses.confidence[:, k])
+        _log_trace(stream, f"confidence/{poses.name}/{name}", poses.t_s, poses.confidence[:, k])
         for i, axis in enumerate("xyz"):
-            _log_trace(stream, f"place/{poses.group}/{axis}/{name}", poses.t_s, poses.xyz[:, k, i])
+            _log_trace(stream, f"place/{poses.name}/{axis}/{name}", poses.t_s, poses.xyz[:, k, i])
+    if poses.identity_p is not None:
+        _log_trace(stream, f"identity/{poses.name}", poses.t_s, poses.identity_p)
 
 
 def _log_trace(stream: Any, place: str, t_s: FloatArray, values: FloatArray) -> None:
@@ -200,8 +210,10 @@ def _blueprint(recording: Recording) -> Any:
 
     names = [_entity(poses) for poses in recording.cameras]
     stated = any(poses.identity_p is not None for poses in recording.cameras)
+    stated = stated or any(poses.identity_p is not None for poses in recording.spatial)
     identity = [rrb.TimeSeriesView(origin="identity", name="probability of identity")] if stated else []
-    spaces = [rrb.Spatial3DView(origin=one.group, name=one.group) for one in recording.spatial]
+    groups = dict.fromkeys(one.group for one in recording.spatial)
+    spaces = [rrb.Spatial3DView(origin=group, name=group) for group in groups]
     units = sorted({one.info.unit for one in recording.spatial})
     places = [rrb.TimeSeriesView(origin="place", name=f"x, y, z, {', '.join(units)}")] if spaces else []
     return rrb.Blueprint(

@@ -32,6 +32,7 @@ def log_spatial(stream: Any, poses: SpatialPoses, annotations: Any, indexes: Any
 
     upright = poses.info.up is not None
     axes = rr.ViewCoordinates.RIGHT_HAND_Z_UP if upright else rr.ViewCoordinates.RIGHT_HAND_Y_DOWN
+    entity = f"{poses.group}/pose/{poses.individual}".rstrip("/")
     stream.log(poses.group, axes, static=True)
     stream.log(f"{poses.group}/pose", annotations, static=True)
     seen = np.isfinite(poses.xyz).all(axis=-1)
@@ -40,12 +41,12 @@ def log_spatial(stream: Any, poses: SpatialPoses, annotations: Any, indexes: Any
     points = rr.Points3D.columns(
         positions=poses.xyz[row, k],
         keypoint_ids=k,
-        class_ids=np.zeros(len(k), np.uint16),
+        class_ids=np.full(len(k), poses.number, np.uint16),
         radii=np.full(len(k), RADIUS_SHARE * far),
     )
     columns = points.partition(seen.sum(axis=1).tolist())
-    stream.send_columns(f"{poses.group}/pose", indexes=indexes, columns=columns)
-    for camera in poses.cameras:
+    stream.send_columns(entity, indexes=indexes, columns=columns)
+    for camera in poses.cameras if poses.number == 0 else []:  # they are those of all animals
         _log_camera(stream, f"{poses.group}/cameras/{camera.name}", camera, PLANE_SHARE * far)
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S
 from rt_pose.export.times import exposure_times
-from rt_pose.session.group_tracks import GroupTrack, group_tracks
+from rt_pose.records import ArrayData
+from rt_pose.session.group_tracks import GroupTrack, group_tracks, individuals_in_space
 from rt_pose.session.read import Session
 from rt_pose.types import FloatArray, ViewsInfo
 from rt_pose.views.camera import CalibratedCamera
@@ -23,7 +24,7 @@ UPPER = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 2, 1, 2, 2])
 
 @dataclass
 class SpatialPoses:
-    """F times of one animal with K keypoints in space, as V cameras saw it."""
+    """F times of one animal with K keypoints in space, as V cameras saw it; each of several has its own."""
 
     group: str
     info: ViewsInfo
@@ -50,9 +51,20 @@ class SpatialPoses:
     """(F, K) root mean square of the distances from what the cameras saw at that time; NaN where none did."""
     same_time: int = 0
     """Tracks at the very time of another one: of these the last counts, which is of the most observations."""
+    individual: str = ""
+    """Which of several animals; empty where there is one."""
+    number: int = 0
+    """Of its slot."""
+    identity_p: FloatArray | None = None
+    """(F,) probability that its slot still holds who it held at its birth; NaN where it is empty."""
+
+    @property
+    def name(self) -> str:
+        """Of the group, with the animal's where there are several."""
+        return f"{self.group}/{self.individual}" if self.individual else self.group
 
 
-def spatial_poses(session: Session, group: str, zero_ns: int) -> SpatialPoses | None:
+def spatial_poses(session: Session, group: str, zero_ns: int) -> list[SpatialPoses]:
     """Collect what a group has placed in space.
 
     Parameters
@@ -66,8 +78,9 @@ def spatial_poses(session: Session, group: str, zero_ns: int) -> SpatialPoses | 
 
     Returns
     -------
-    SpatialPoses | None
-        A row for each exposure at which something was decided; None where the log holds no track of it.
+    list[SpatialPoses]
+        Of each animal a row for each exposure at which something was decided; none where the log holds no
+        track of the group.
 
     Raises
     ------
@@ -76,34 +89,50 @@ def spatial_poses(session: Session, group: str, zero_ns: int) -> SpatialPoses | 
     """
     turns = group_tracks(session, group)
     info = session.info.views[group]
-    cameras = described_cameras(info)
     if not turns:
-        return None
+        return []
     t_ns = _times(session, info.cameras, turns)
     order = np.argsort(t_ns, kind="stable")
     order = order[np.diff(t_ns[order], append=t_ns[order[-1]] + 1) > 0]
-    kept = [turns[i] for i in order]
+    kept, names = [turns[i] for i in order], individuals_in_space(session, group)
+    t_s, same_time = (t_ns[order] - zero_ns) / NS_PER_S, len(turns) - len(kept)
+    return [_animal(session, group, kept, t_s, same_time, n, name) for n, name in enumerate(names or [""])]
+
+
+def _animal(
+    session: Session, group: str, kept: list[GroupTrack], t_s: FloatArray, same_time: int, n: int, name: str
+) -> SpatialPoses:
+    """What was placed of the animal of one slot; its name is empty where it is the only one."""
+    info = session.info.views[group]
+    cameras, keypoints = described_cameras(info), info.keypoints
+    index = {keypoint: k for k, keypoint in enumerate(keypoints)}
     tracks = [turn.track for turn in kept]
-    keypoints = info.keypoints
-    index = {name: k for k, name in enumerate(keypoints)}
-    cov = np.stack([track.cov.array() for track in tracks])
+    rows = slice(n * len(keypoints), (n + 1) * len(keypoints))
+
+    def own(array: ArrayData) -> FloatArray:
+        return array.array()[n] if name else array.array()
+
+    cov = np.stack([own(track.cov) for track in tracks])
     poses = SpatialPoses(
         group=group,
         info=info,
         cameras=list(cameras.values()),
         keypoints=keypoints,
         skeleton=[(index[a], index[b]) for a, b in session.info.package.skeleton],
-        t_s=(t_ns[order] - zero_ns) / NS_PER_S,
-        xyz=np.stack([track.xyz.array() for track in tracks]),
-        confidence=np.stack([track.p.array() for track in tracks]),
+        t_s=t_s,
+        xyz=np.stack([own(track.xyz) for track in tracks]),
+        confidence=np.stack([own(track.p) for track in tracks]),
         covariance=cov[..., UPPER[0], UPPER[1]],
-        velocity=np.stack([track.velocity.array() for track in tracks]),
+        velocity=np.stack([own(track.velocity) for track in tracks]),
         velocity_var=cov[..., [3, 4, 5], [3, 4, 5]],
-        views=np.array([track.views for track in tracks], np.int64),
-        error_px=np.stack([_errors(turn, cameras) for turn in kept]),
-        same_time=len(turns) - len(kept),
+        views=np.array([track.views[rows] for track in tracks], np.int64),
+        error_px=np.stack([_errors(turn, cameras, n) for turn in kept]),
+        same_time=same_time,
+        individual=name,
+        number=n,
+        identity_p=np.array([track.identity_p[n] for track in tracks], np.float64) if name else None,
     )
-    lost = np.array([track.lost for track in tracks], bool)
+    lost = np.array([track.lost[rows] for track in tracks], bool)
     for values in (poses.xyz, poses.covariance, poses.velocity, poses.velocity_var, poses.error_px):
         values[lost] = np.nan
     return poses
@@ -120,15 +149,20 @@ def _times(session: Session, cameras: Sequence[str], turns: list[GroupTrack]) ->
     return np.array([t_ns[turn.newest.seq] for turn in turns], np.int64)
 
 
-def _errors(turn: GroupTrack, cameras: dict[str, CalibratedCamera]) -> FloatArray:
-    """(K,) px: how far what was seen in a turn lies from the track at that exposure."""
-    xyz, velocity = turn.track.xyz.array(), turn.track.velocity.array()
+def _errors(turn: GroupTrack, cameras: dict[str, CalibratedCamera], n: int) -> FloatArray:
+    """(K,) px: how far what was seen of an animal in a turn lies from its track at that exposure."""
+    track = turn.track
+    xyz, velocity, several = track.xyz.array(), track.velocity.array(), bool(track.alive)
+    if several:
+        xyz, velocity = xyz[n], velocity[n]
+    rows = dict(zip(turn.turn.used, track.detection, strict=False))
     squares = []
     for seen in turn.used:
-        if seen.camera in cameras:
-            dt_s = (seen.stamps.t_scene_ns - turn.track.t_valid_ns) / NS_PER_S
+        row = rows[seen.seq][n] if several else 0
+        if seen.camera in cameras and row >= 0:
+            dt_s = (seen.stamps.t_scene_ns - track.t_valid_ns) / NS_PER_S
             expected = cameras[seen.camera].project(xyz + dt_s * velocity)
-            squares.append(np.square(expected - seen.xy.array()[0]).sum(axis=-1))
+            squares.append(np.square(expected - seen.xy.array()[row]).sum(axis=-1))
     if not squares:
         return np.full(len(xyz), np.nan)
     found = np.array(squares)

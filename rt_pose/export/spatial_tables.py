@@ -37,7 +37,9 @@ def points(poses: SpatialPoses) -> FloatArray:
 
 
 def write_csv(recording: Recording, out: Path) -> None:
-    """Write a table of three header rows; rows are counted, and the last column is their time.
+    """Write a table of three header rows, of four where there are several animals.
+
+    Rows are counted, and the last column is their time.
 
     Parameters
     ----------
@@ -46,14 +48,19 @@ def write_csv(recording: Recording, out: Path) -> None:
     out
         The file.
     """
-    (poses,) = recording.spatial
+    poses, *_ = recording.spatial
+    names = [one.individual for one in recording.spatial if one.individual]
+    rows = np.stack([points(one) for one in recording.spatial], axis=1)
     formats = [*FORMATS, *["%.6g"] * len(VELOCITY_FIELDS)]
     times = [f"{t_s:.9f}" for t_s in poses.t_s.tolist()]
-    write_table(out, poses.keypoints, COLUMNS, enumerate(points(poses)), formats=formats, last=("t_s", times))
+    last = "t_s", times
+    write_table(out, poses.keypoints, COLUMNS, enumerate(rows), individuals=names, formats=formats, last=last)
 
 
 def write_parquet(recording: Recording, out: Path) -> None:
     """Write a row for each time, and a column for each number.
+
+    Of several animals each has a row for each time, with its name.
 
     Parameters
     ----------
@@ -66,17 +73,26 @@ def write_parquet(recording: Recording, out: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    (poses,) = recording.spatial
+    poses, *_ = recording.spatial
     about = {
         "keypoints": poses.keypoints,
         "skeleton": poses.skeleton,
         "views": {poses.group: msgspec.to_builtins(poses.info)},
         "start_utc_ns": recording.start_utc_ns,
     }
-    values = points(poses)
-    columns: dict[str, Any] = {"group": [poses.group] * len(poses.t_s), "t_s": poses.t_s}
+    tables = [pa.table(_columns(one)) for one in recording.spatial]
+    table = pa.concat_tables(tables).replace_schema_metadata({"rt_pose": json.dumps(about)})
+    pq.write_table(table, out)
+
+
+def _columns(poses: SpatialPoses) -> dict[str, Any]:
+    """The columns of one animal."""
+    values, count = points(poses), len(poses.t_s)
+    columns: dict[str, Any] = {"group": [poses.group] * count}
+    if poses.identity_p is not None:
+        columns |= {"individual": [poses.individual] * count, "identity_p": poses.identity_p}
+    columns["t_s"] = poses.t_s
     for k, name in enumerate(poses.keypoints):
         columns |= {f"{name}.{column}": values[:, k, i] for i, column in enumerate(COLUMNS)}
         columns[f"{name}.confidence"] = poses.confidence[:, k]
-    table = pa.table(columns).replace_schema_metadata({"rt_pose": json.dumps(about)})
-    pq.write_table(table, out)
+    return columns

@@ -371,7 +371,7 @@ def _view_groups(
 ) -> ViewGroups:
     """The groups of views, with all that they need compiled."""
     from rt_pose.loop.view_groups import GroupReporter, ViewGroups, group_paths
-    from rt_pose.views.live import precompile
+    from rt_pose.views.individual_group import precompile
 
     paths = group_paths(opened.config, opened.views, opened.rules, opened.tracking_of, len(opened.cameras))
     for path in paths:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rt_pose.decisions.rig_time import cause_ns
 from rt_pose.loop.latency import frame_latency
-from rt_pose.loop.publish import Publisher
+from rt_pose.loop.publish import Publisher, plain_probabilities
 from rt_pose.types import FrameStamps, StageStamps, Track3D
 
 FIELDS_3D = ["x", "y", "z", "p", "sxx", "sxy", "sxz", "syy", "syz", "szz", "vx", "vy", "vz"]
@@ -18,7 +18,7 @@ _ROWS, _COLUMNS = np.triu_indices(3)
 class GroupPublisher:
     """Publishes the tracks of one group; its buffer is made once."""
 
-    def __init__(self, publisher: Publisher, group: str, keypoints: int) -> None:
+    def __init__(self, publisher: Publisher, group: str, shape: tuple[int, int]) -> None:
         """Make the buffer.
 
         Parameters
@@ -27,11 +27,13 @@ class GroupPublisher:
             The publishing socket.
         group
             Name of the group.
-        keypoints
-            K.
+        shape
+            N animals and K keypoints.
         """
         self._publisher, self._group = publisher, group
-        self._buffer = np.empty((1, keypoints, len(FIELDS_3D)), dtype="<f4")
+        self.shape = shape
+        """As given."""
+        self._buffer = np.empty((*shape, len(FIELDS_3D)), dtype="<f4")
 
     def publish(self, kind: str, track: Track3D, header: dict[str, Any], t_pub_ns: int | None = None) -> None:
         """Publish a track.
@@ -41,7 +43,8 @@ class GroupPublisher:
         kind
             `pose3d` for the track at the newest exposure, `prediction3d` for that at the time of effect.
         track
-            Positions (K, 3) mm, velocities mm/s, covariances; with views and confidence.
+            Positions (K, 3) mm, of several animals (N, K, 3), velocities mm/s, covariances; with views and
+            confidence.
         header
             What is the same for both: times, frame, latency, errors.
         t_pub_ns
@@ -49,25 +52,25 @@ class GroupPublisher:
         """
         assert track.views is not None
         assert track.confidence is not None
-        buffer = self._buffer
-        buffer[0, :, 0:3] = track.xyz
-        buffer[0, :, 3] = track.confidence
-        buffer[0, :, 4:10] = track.cov[:, _ROWS, _COLUMNS]
-        buffer[0, :, 10:13] = track.velocity
-        self._publisher.send_array(
-            f"{kind}/{self._group}/",
-            {
-                "group": self._group,
-                **header,
-                "t_valid_ns": track.t_valid_ns,
-                "lost": [track.lost.tolist()],
-                "views": [track.views.tolist()],
-                "shape": list(buffer.shape),
-                "fields": FIELDS_3D,
-            },
-            buffer,
-            t_pub_ns,
-        )
+        buffer, shape, who = self._buffer, self.shape, track.individuals
+        buffer[..., 0:3] = track.xyz
+        buffer[..., 3] = track.confidence
+        buffer[..., 4:10] = track.cov[..., _ROWS, _COLUMNS]
+        buffer[..., 10:13] = track.velocity
+        message = {
+            "group": self._group,
+            **header,
+            "t_valid_ns": track.t_valid_ns,
+            "lost": track.lost.reshape(shape).tolist(),
+            "views": track.views.reshape(shape).tolist(),
+            "shape": list(buffer.shape),
+            "fields": FIELDS_3D,
+        }
+        if who is not None:
+            message["individuals"] = self._publisher.individuals
+            message["identity_p"] = plain_probabilities(who)
+            message["alive"] = who.alive.tolist()
+        self._publisher.send_array(f"{kind}/{self._group}/", message, buffer, t_pub_ns)
 
 
 def group_header(

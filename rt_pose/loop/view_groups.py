@@ -20,7 +20,7 @@ from rt_pose.decisions.decide import Decider, Rule, effect_scene_ns
 from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.frame_reporter import DecidedFrame
-from rt_pose.loop.publish import Publisher
+from rt_pose.loop.publish import Publisher, plain_probabilities
 from rt_pose.loop.publish3d import GroupPublisher, group_header
 from rt_pose.package import TrackingSpec
 from rt_pose.records import (
@@ -35,6 +35,7 @@ from rt_pose.records import (
 from rt_pose.types import Event, FrameStamps, StageStamps, Track3D
 from rt_pose.views.group_tracker import GroupTracker, GroupTurn
 from rt_pose.views.groups import CalibratedGroup, make_group
+from rt_pose.views.individual_group import IndividualViewGroup
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ def group_paths(
     for i, (name, group) in enumerate(groups.items()):
         noise = {camera.name: tracking(camera.name) for camera in group.cameras}
         decider = rules.view_decider(name, cameras + i, count)
-        tracker = make_group(name, config.views[name], group.cameras, noise)
+        tracker = make_group(name, config.views[name], group.cameras, noise, config.individual_count)
         paths.append(GroupPath(name, tracker, decider))
     return paths
 
@@ -161,9 +162,8 @@ class ViewGroups:
         one.track = tracker.group.predict(tracker.group.newest_ns or 0)
         stages.t_judged_ns = now()
         if path.decider is not None:
-            assert one.track.confidence is not None
             one.decisions = path.decider.decide(
-                tracker.group, path.name, one.stamps, stages.t_judged_ns, armed, one.track.confidence[None]
+                tracker.group, path.name, one.stamps, stages.t_judged_ns, armed, one.track.confidences
             )
         stages.t_decided_ns = now()
         one.commands = [self._commands.send(event, rule, seq) for event, rule in one.decisions]
@@ -256,8 +256,7 @@ class GroupReporter:
     def _publisher_of(self, one: DecidedGroup) -> GroupPublisher:
         name = one.path.name
         if name not in self._publishers:
-            keypoints = one.path.tracker.group.shape[1]
-            self._publishers[name] = GroupPublisher(self._publisher, name, keypoints)
+            self._publishers[name] = GroupPublisher(self._publisher, name, one.path.tracker.group.shape)
         return self._publishers[name]
 
     def _prediction(self, one: DecidedGroup, stamps: FrameStamps) -> Track3D:
@@ -320,6 +319,7 @@ def track3d_record(track: Track3D, group: str, turn: GroupTurn, seq: int, t_ns: 
     """
     assert track.views is not None
     assert track.confidence is not None
+    who = track.individuals
     return Track3DRecord(
         t_ns=t_ns,
         seq=seq,
@@ -328,17 +328,20 @@ def track3d_record(track: Track3D, group: str, turn: GroupTurn, seq: int, t_ns: 
         xyz=ArrayData.of(track.xyz),
         velocity=ArrayData.of(track.velocity),
         cov=ArrayData.of(track.cov),
-        lost=track.lost.tolist(),
-        views=track.views.tolist(),
+        lost=track.lost.ravel().tolist(),
+        views=track.views.ravel().tolist(),
         p=ArrayData.of(track.confidence),
         error_px=turn.error_px,
+        alive=[] if who is None else who.alive.tolist(),
+        identity_p=[] if who is None else plain_probabilities(who),
+        detection=turn.detection,
     )
 
 
 def _stats(tracker: GroupTracker) -> dict[str, Any]:
     group, check = tracker.group, tracker.group.check
     names = [camera.name for camera in group.cameras]
-    return {
+    figures = {
         "used": group.used,
         "late": group.late,
         "restarts": group.restarts,
@@ -348,6 +351,9 @@ def _stats(tracker: GroupTracker) -> dict[str, Any]:
         "wrong": list(check.finding.cameras),
         "why": check.finding.text,
     }
+    if isinstance(group, IndividualViewGroup):
+        figures |= {"births": group.births, "deaths": group.deaths}
+    return figures
 
 
 def _rounded(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float | None]:

@@ -11,7 +11,7 @@ import numpy as np
 from rt_pose.clock import NS_PER_S
 from rt_pose.loop.latency import summary
 from rt_pose.reports.render import UNKNOWN, number
-from rt_pose.session.group_tracks import GroupTrack, group_tracks
+from rt_pose.session.group_tracks import GroupTrack, group_tracks, individuals_in_space
 from rt_pose.session.read import Session
 
 CAMERA_HEAD = ["camera", "used", "late", "error px (median)", "P90", "n"]
@@ -35,7 +35,8 @@ def view_figures(session: Session) -> dict[str, Any]:
         where the log ends early), wrong (cameras that at the end did not fit the calibration) and why. Of
         each of `cameras`: used, late, and median, P90 and n of the reprojection errors (px, root mean square
         of a turn). Of each of `keypoints`: placed (share of the turns), views (mean) and two (share of the
-        turns in which two cameras or more saw it). `notices`: what the check said. Empty of a session without
+        turns in which two cameras or more saw it), of several animals of each one's, `animal.keypoint`.
+        `notices`: what the check said. Empty of a session without
         groups.
     """
     return {name: _group(session, name) for name in session.info.views}
@@ -53,7 +54,7 @@ def _group(session: Session, name: str) -> dict[str, Any]:
         "wrong": ended.get("wrong", []),
         "why": ended.get("why", ""),
         "cameras": _cameras(session, name, turns),
-        "keypoints": _keypoints(info.keypoints, turns),
+        "keypoints": _keypoints(_names(session, name), turns),
         "notices": [
             {"t_s": round((one.t_ns - start_ns) / NS_PER_S, 3), "text": one.text}
             for one in session.notices
@@ -87,6 +88,13 @@ def _cameras(session: Session, name: str, turns: list[GroupTrack]) -> dict[str, 
             "n": int(known.size),
         }
     return found
+
+
+def _names(session: Session, group: str) -> list[str]:
+    """Of the keypoints of all animals, slot by slot; with the animal's name where there are several."""
+    keypoints = session.info.views[group].keypoints
+    animals = individuals_in_space(session, group)
+    return [f"{animal}.{name}" for animal in animals for name in keypoints] or keypoints
 
 
 def _keypoints(names: list[str], turns: list[GroupTrack]) -> dict[str, dict[str, Any]]:

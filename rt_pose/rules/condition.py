@@ -15,7 +15,7 @@ from rt_pose.rules.memory import Memory
 from rt_pose.rules.predicate import BoundPredicate
 from rt_pose.rules.samples import Slot, StateSamples
 from rt_pose.rules.state_distribution import QuadraturePoints, StateDistribution
-from rt_pose.types import Estimate, FloatArray, Track
+from rt_pose.types import Estimate, FloatArray, Track, Track3D
 
 
 @dataclass(frozen=True)
@@ -249,8 +249,8 @@ class ConditionEvaluator:
         if self._condition.joint:
             rows: slice | list[int] = [self._who, self.other] if self._condition.pair else slice(None)
             together = None if confidence is None else confidence[rows].reshape(1, -1)
-            assert isinstance(track, Track)  # in space there is one individual
-            self._state.set_track(_as_one(track, rows), 0, together)
+            one = _as_one(track, rows) if isinstance(track, Track) else _as_one_in_space(track, rows)
+            self._state.set_track(one, 0, together)
         else:
             self._state.set_track(track, self._who, confidence)
 
@@ -311,4 +311,17 @@ def _as_one(track: Track, rows: slice | list[int]) -> Track:
         cov=track.cov[rows].reshape(1, keypoints, 4, 4),
         seen_ms_ago=track.seen_ms_ago[rows].reshape(1, keypoints),
         lost=lost,
+    )
+
+
+def _as_one_in_space(track: Track3D, rows: slice | list[int]) -> Track3D:
+    """The same of a track in space."""
+    return replace(
+        track,
+        xyz=track.xyz[rows].reshape(-1, 3),
+        velocity=track.velocity[rows].reshape(-1, 3),
+        cov=track.cov[rows].reshape(-1, 6, 6),
+        seen_ms_ago=track.seen_ms_ago[rows].ravel(),
+        lost=track.lost[rows].ravel(),
+        individuals=None,
     )

@@ -50,7 +50,7 @@ class KeypointStates(NamedTuple):
         track
             The track.
         who
-            Index of the individual; in space there is one.
+            Index of the individual.
 
         Returns
         -------
@@ -60,7 +60,10 @@ class KeypointStates(NamedTuple):
         if isinstance(track, Track):
             xy, velocity, cov = track.xy[who], track.velocity[who], track.cov[who]
             return cls(xy, velocity, cov, track.seen_ms_ago[who], track.lost[who])
-        return cls(track.xyz, track.velocity, track.cov, track.seen_ms_ago, track.lost)
+        if track.individuals is None:  # one animal: its arrays have no axis of individuals
+            return cls(track.xyz, track.velocity, track.cov, track.seen_ms_ago, track.lost)
+        xyz, velocity, cov = track.xyz[who], track.velocity[who], track.cov[who]
+        return cls(xyz, velocity, cov, track.seen_ms_ago[who], track.lost[who])
 
 
 class StateDistribution:

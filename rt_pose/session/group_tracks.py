@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rt_pose.clock import NS_PER_MS
 from rt_pose.records import GroupRecord, Observation, Track3DRecord
+from rt_pose.session.individuals import names_of_individuals
 from rt_pose.session.read import Session
 
 
@@ -102,3 +103,22 @@ def _is_newer(newest: Observation, observation: Observation) -> bool:
     """Whether an observation is at or after the newest one, or of a clock that was set anew."""
     before, stamps = newest.stamps, observation.stamps
     return stamps.epoch != before.epoch or stamps.t_scene_ns >= before.t_scene_ns
+
+
+def individuals_in_space(session: Session, group: str) -> list[str]:
+    """List the names of the animals that a group has placed.
+
+    Parameters
+    ----------
+    session
+        The session.
+    group
+        Name of the group.
+
+    Returns
+    -------
+    list[str]
+        By slot; empty where one animal was placed.
+    """
+    count = max((len(one.alive) for one in session.tracks3d if one.group == group), default=0)
+    return names_of_individuals(session.info.config, count)

@@ -175,7 +175,9 @@ class Identities:
         )  # fmt: skip
         self._state, self._next = self._next, self._state
         self._count = slot_identity.merge(self._state, found, self._used, keypoints, self._match)
-        shares = (_exchanged(hz, dt_s) for hz in (options.confusion_hz, options.hidden_confusion_hz))
+        shares = (
+            exchange_probability(hz, dt_s) for hz in (options.confusion_hz, options.hidden_confusion_hz)
+        )
         slot_identity.confuse(self._state, self._count, self._used, keypoints, *shares, self._place)
         self._end_slots()
         self._begin_slots(xy, room)
@@ -295,6 +297,19 @@ def _reorder(state: State, h: int, order: Indices, keypoints: int) -> None:
     state.identity[h], state.detection[h] = state.identity[h][order], state.detection[h][order]
 
 
-def _exchanged(rate_hz: float, dt_s: float) -> float:
-    """Probability that exchanges of a rate have left two the other way round after a time."""
+def exchange_probability(rate_hz: float, dt_s: float) -> float:
+    """Compute how probably exchanges of a rate have left two the other way round after a time.
+
+    Parameters
+    ----------
+    rate_hz
+        Exchanges a second.
+    dt_s
+        The time, s.
+
+    Returns
+    -------
+    float
+        0 to 0.5.
+    """
     return -0.5 * math.expm1(-2.0 * rate_hz * dt_s)

@@ -179,7 +179,7 @@ class IndividualTracker:
             return self._step_stale(pose)
         dt_s = 0.0 if self._t_ns is None else (stamps.t_scene_ns - self._t_ns) / NS_PER_S
         self._t_ns = stamps.t_scene_ns
-        chosen = self._choose(pose)
+        chosen = choose_detections(pose, self._most_detections)
         parts = (pose.xy, pose.cov, pose.confidence)
         who.step(dt_s, *(np.ascontiguousarray(values[chosen], dtype=np.float64) for values in parts))
         if who.moved:
@@ -212,14 +212,6 @@ class IndividualTracker:
                 f"detections of shape {shapes[0]} with covariances of {shapes[1]} and confidences of "
                 f"{shapes[2]}; the tracker is of {k} keypoints an individual"
             )
-
-    def _choose(self, pose: Pose) -> Indices:
-        """The detections that are considered: those that hold anything, and of too many the most sure."""
-        there = np.flatnonzero(np.isfinite(pose.xy[..., 0]).any(axis=1))
-        if len(there) <= self._most_detections:
-            return there
-        order = np.argsort(-np.nan_to_num(pose.confidence[there]).mean(axis=1), kind="stable")
-        return np.sort(there[order[: self._most_detections]])
 
     def _step_stale(self, pose: Pose) -> Track:
         """A frame that is not newer: the filter counts it, and knows when the clock itself stepped back."""
@@ -263,6 +255,28 @@ class IndividualTracker:
         track.lost[empty] = True
         track.individuals = self._newest
         return track
+
+
+def choose_detections(pose: Pose, most: int) -> Indices:
+    """Choose the detections that are considered: those that hold anything, and of too many the most sure.
+
+    Parameters
+    ----------
+    pose
+        D detections.
+    most
+        No more than these.
+
+    Returns
+    -------
+    Indices
+        Their rows, ascending.
+    """
+    there = np.flatnonzero(np.isfinite(pose.xy[..., 0]).any(axis=1))
+    if len(there) <= most:
+        return there
+    order = np.argsort(-np.nan_to_num(pose.confidence[there]).mean(axis=1), kind="stable")
+    return np.sort(there[order[:most]])
 
 
 Tracker = CausalFilter | IndividualTracker

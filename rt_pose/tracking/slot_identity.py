@@ -237,11 +237,26 @@ def confuse(state, count, used, keypoints, share, share_hidden, place):  # type:
                 if not (used[s] and used[t] and overlap):
                     continue
                 seen = state.detection[h, s] >= 0 and state.detection[h, t] >= 0
-                for i in range(n):
-                    apart = state.identity[h, t, i] - state.identity[h, s, i]
-                    apart *= share if seen else share_hidden
-                    state.identity[h, s, i] += apart
-                    state.identity[h, t, i] -= apart
+                exchange(state.identity[h], s, t, share if seen else share_hidden)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def exchange(identity, s, t, share):  # type: ignore[no-untyped-def]
+    """Let two slots have exchanged their individuals with a probability, in place.
+
+    Parameters
+    ----------
+    identity
+        (N, N) probability that a slot (row) holds an individual.
+    s, t
+        The slots.
+    share
+        The probability.
+    """
+    for i in range(identity.shape[1]):
+        apart = share * (identity[t, i] - identity[s, i])
+        identity[s, i] += apart
+        identity[t, i] -= apart
 
 
 @numba.njit(cache=True, error_model="numpy")

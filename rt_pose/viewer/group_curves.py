@@ -16,6 +16,7 @@ def group_curves(
     values: NDArray[np.float32],
     info: ViewsInfo,
     budget_ms: float | None,
+    animal: str = "",
 ) -> list[Curve]:
     """Make the curves of a group.
 
@@ -29,13 +30,17 @@ def group_curves(
         The group.
     budget_ms
         The budget; None for none.
+    animal
+        Whose keypoint is shown, where there are several.
 
     Returns
     -------
     list[Curve]
-        z and speed of the first keypoint, the cameras' errors, and last the latency.
+        z and speed of the first keypoint (of several animals of the first one, as their names say), the
+        cameras' errors, and last the latency.
     """
     name = quoted(info.keypoints[0]) if info.keypoints else "keypoint"
+    name = f"{animal}.{name}" if animal else name
     latency = np.stack([np.full(len(t_ns), np.nan, np.float32), values[LATENCY]])
     order = ", ".join(info.cameras)
     return [

@@ -1,4 +1,4 @@
-"""What is known of the groups of cameras that see one animal in space; no Qt in here."""
+"""What is known of the groups of cameras that see animals in space; no Qt in here."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def reproject(camera: CalibratedCamera, pose: Pose3DMessage, t_ns: int) -> Float
     Returns
     -------
     FloatArray
-        (K, 2) px; NaN of one that is lost, or outside of what the lens can show.
+        (M, 2) px; NaN of one that is lost, or outside of what the lens can show.
     """
     dt_s = (t_ns - time_of(pose)) / NS_PER_S
     xyz = pose.xyz.astype(np.float64) + dt_s * pose.velocity.astype(np.float64)
@@ -176,26 +176,29 @@ def flatten(pose: Pose3DMessage, projection: Projection) -> PoseMessage:
     Returns
     -------
     PoseMessage
-        One individual; places, covariances and velocities in the unit of the group.
+        Places, covariances and velocities in the unit of the group.
     """
-    given = pose.header
+    given, (n, k) = pose.header, pose.header.shape[:2]
     header = PoseHeader(
         v=given.v,
         session=given.session,
         seq=given.seq,
         t_pub_ns=given.t_pub_ns,
         frame=given.seq,
-        shape=(1, len(pose.lost), 0),
+        shape=(n, k, 0),
         fields=[],
         t_exposure_ns=given.t_exposure_ns,
+        individuals=given.individuals,
+        identity_p=given.identity_p,
+        alive=given.alive,
     )
     return PoseMessage(
         header,
-        projection.project(pose.xyz.astype(np.float64)).astype(np.float32)[None],
-        projection.project_cov(pose.cov.astype(np.float64)).astype(np.float32)[None],
-        projection.project(pose.velocity.astype(np.float64)).astype(np.float32)[None],
-        pose.lost[None],
-        pose.confidence[None],
+        projection.project(pose.xyz.astype(np.float64)).astype(np.float32).reshape(n, k, 2),
+        projection.project_cov(pose.cov.astype(np.float64)).astype(np.float32).reshape(n, k, 3),
+        projection.project(pose.velocity.astype(np.float64)).astype(np.float32).reshape(n, k, 2),
+        pose.lost.reshape(n, k),
+        pose.confidence.reshape(n, k),
     )
 
 
@@ -216,7 +219,7 @@ def reprojection(
     Returns
     -------
     FloatArray | None
-        (K, 2) px; None of a camera without a group, and where the group has placed nothing at that time.
+        (M, 2) px; None of a camera without a group, and where the group has placed nothing at that time.
     """
     for name, group in groups.items():
         calibrated, state = group.cameras.get(camera), states.get(name)
@@ -250,15 +253,15 @@ def describe_group(found: GroupBody | None) -> str:
     return "\n".join(lines)
 
 
-def describe_in_space(pose: Pose3DMessage, k: int, names: list[str], unit: str) -> str:
+def describe_in_space(pose: Pose3DMessage, who: int, k: int, names: list[str], unit: str) -> str:
     """Describe a keypoint in space.
 
     Parameters
     ----------
     pose
         What is shown.
-    k
-        Number of the keypoint.
+    who, k
+        Numbers of the animal and of the keypoint.
     names
         Names of the keypoints.
     unit
@@ -269,14 +272,16 @@ def describe_in_space(pose: Pose3DMessage, k: int, names: list[str], unit: str) 
     str
         Name, place, speed, uncertainty, and how many cameras saw it lately.
     """
-    name = names[k] if k < len(names) else str(k)
-    place = ", ".join(f"{value:.1f}" for value in pose.xyz[k].tolist())
-    spread = float(np.sqrt(np.maximum(pose.cov[k, [0, 3, 5]].mean(), 0.0)))
+    name, m = names[k] if k < len(names) else str(k), who * pose.header.shape[1] + k
+    if pose.header.individuals:
+        name = f"{pose.header.individuals[who]}.{name}"
+    place = ", ".join(f"{value:.1f}" for value in pose.xyz[m].tolist())
+    spread = float(np.sqrt(np.maximum(pose.cov[m, [0, 3, 5]].mean(), 0.0)))
     lines = [
-        f"{name} (lost)" if pose.lost[k] else name,
+        f"{name} (lost)" if pose.lost[m] else name,
         f"{place} {unit} ± {spread:.2g} {unit}",
-        f"speed {float(np.linalg.norm(pose.velocity[k])):.0f} {unit}/s",
+        f"speed {float(np.linalg.norm(pose.velocity[m])):.0f} {unit}/s",
     ]
     if pose.header.views:
-        lines.append(f"seen by {pose.header.views[0][k]} cameras")
+        lines.append(f"seen by {pose.header.views[who][k]} cameras")
     return "\n".join(lines)

@@ -59,7 +59,7 @@ class Meta(Header):
     config: dict[str, Any] = {}
     """Of the run, whole."""
     views: dict[str, ViewsInfo] = {}
-    """Groups of cameras that see one animal in space, by name."""
+    """Groups of cameras that see animals in space, by name."""
 
     @property
     def geometry(self) -> dict[str, Any]:
@@ -102,14 +102,20 @@ class Pose3DHeader(Header):
     """Header of `pose3d/` and `prediction3d/`."""
 
     shape: tuple[int, int, int]
-    """(1, K, F)."""
+    """(N, K, F)."""
     fields: list[str]
     t_exposure_ns: int | None = None
     """Of the newest observation that was used."""
     t_valid_ns: int | None = None
     lost: list[list[bool]] = []
     views: list[list[int]] = []
-    """(1, K) how many cameras saw a keypoint lately."""
+    """(N, K) how many cameras saw a keypoint lately."""
+    individuals: list[str] = []
+    """(N,) names; of one animal nothing, as of the two that follow."""
+    identity_p: list[float | None] = []
+    """(N,) as of `PoseHeader`."""
+    alive: list[bool] = []
+    """(N,) whether a slot holds an animal."""
     late: int = 0
     """Observations that came too late so far."""
     error_px: dict[str, float | None] = {}
@@ -279,19 +285,19 @@ class PoseMessage:
 
 @dataclass(slots=True)
 class Pose3DMessage:
-    """The keypoints of one animal in space, as of the newest observation or predicted."""
+    """The keypoints of animals in space at one time or predicted: M = N * K, slot by slot."""
 
     header: Pose3DHeader
     xyz: NDArray[np.float32]
-    """(K, 3) in the unit of the group; NaN where there is no track."""
+    """(M, 3) in the unit of the group; NaN where there is no track."""
     cov: NDArray[np.float32]
-    """(K, 6) sxx, sxy, sxz, syy, syz, szz."""
+    """(M, 6) sxx, sxy, sxz, syy, syz, szz."""
     velocity: NDArray[np.float32]
-    """(K, 3) unit/s."""
+    """(M, 3) unit/s."""
     lost: NDArray[np.bool_]
-    """(K,)."""
+    """(M,)."""
     confidence: NDArray[np.float32]
-    """(K,) 0..1, the largest of the networks' lately."""
+    """(M,) 0..1, the largest of the networks' lately."""
 
 
 @dataclass(slots=True)
@@ -381,11 +387,7 @@ def _body(kind: str, header: bytes, buffer: bytes) -> Body | None:
 
 def _pose(header: PoseHeader, buffer: bytes) -> PoseMessage:
     values, lost = _values(header, buffer)
-    n = len(values)
-    for name in ("individuals", "identity_p", "alive"):
-        found = len(getattr(header, name))
-        if found not in (0, n):
-            raise UnreadableMessage(f"{name} has {found} members, the pose {n} individuals")
+    _check_individuals(header, len(values))
     return PoseMessage(
         header,
         _columns(values, header.fields, ("x", "y")),
@@ -396,19 +398,26 @@ def _pose(header: PoseHeader, buffer: bytes) -> PoseMessage:
     )
 
 
+def _check_individuals(header: PoseHeader | Pose3DHeader, n: int) -> None:
+    for name in ("individuals", "identity_p", "alive"):
+        found = len(getattr(header, name))
+        if found not in (0, n):
+            raise UnreadableMessage(f"{name} has {found} members, the pose {n} individuals")
+
+
 def _pose3d(header: Pose3DHeader, buffer: bytes) -> Pose3DMessage:
     values, lost = _values(header, buffer)
-    if len(values) != 1:
-        raise UnreadableMessage(f"a pose in space of {len(values)} individuals; this viewer knows one")
-    if header.views and not _is_table(header.views, 1, len(lost[0])):
-        raise UnreadableMessage(f"views is not a table of 1 x {len(lost[0])}")
+    n, k = lost.shape
+    if header.views and not _is_table(header.views, n, k):
+        raise UnreadableMessage(f"views is not a table of {n} x {k}")
+    _check_individuals(header, n)
     return Pose3DMessage(
         header,
-        _columns(values, header.fields, ("x", "y", "z"))[0],
-        _columns(values, header.fields, ("sxx", "sxy", "sxz", "syy", "syz", "szz"))[0],
-        _columns(values, header.fields, ("vx", "vy", "vz"))[0],
-        lost[0],
-        _columns(values, header.fields, ("p",))[0, :, 0],
+        _columns(values, header.fields, ("x", "y", "z")).reshape(n * k, 3),
+        _columns(values, header.fields, ("sxx", "sxy", "sxz", "syy", "syz", "szz")).reshape(n * k, 6),
+        _columns(values, header.fields, ("vx", "vy", "vz")).reshape(n * k, 3),
+        lost.ravel(),
+        _columns(values, header.fields, ("p",)).ravel(),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.decisions.rig_time import cause_ns
-from rt_pose.session.group_tracks import GroupTrack, group_tracks
+from rt_pose.session.group_tracks import GroupTrack, group_tracks, individuals_in_space
 from rt_pose.session.read import Session
 from rt_pose.viewer.curves import Curve
 from rt_pose.viewer.group_curves import group_curves
@@ -35,7 +35,7 @@ class RecordedGroup:
             Name of the group.
         """
         self.group = Group.of(session.info.views[name])
-        self._session_id = session.info.id
+        self._session_id, self._animals = session.info.id, individuals_in_space(session, name)
         self.turns = sorted(group_tracks(session, name), key=_time_of)
         self.t_ns = [_time_of(turn) for turn in self.turns]
         """Exposures of the newest observations, ns."""
@@ -64,7 +64,7 @@ class RecordedGroup:
         if found is None:
             if len(self._poses) >= POSES_KEPT:
                 self._poses.clear()
-            found = self._poses[i] = _pose(self.turns[i], self._session_id)
+            found = self._poses[i] = _pose(self.turns[i], self._session_id, self._animals)
         return found
 
     def state(self, t_ns: int) -> GroupState:
@@ -102,7 +102,9 @@ class RecordedGroup:
         """
         first, last = bisect_left(self.t_ns, start_ns), bisect_right(self.t_ns, end_ns)
         t_ns = np.array(self.t_ns[first:last], np.int64)
-        return group_curves(t_ns, self._samples[:, first:last], self.group.info, budget_ms)
+        return group_curves(
+            t_ns, self._samples[:, first:last], self.group.info, budget_ms, *self._animals[:1]
+        )
 
     def figures(self, t_ns: int) -> GroupBody:
         """Compute what the group had come to at a time.
@@ -133,7 +135,7 @@ def _samples(turns: list[GroupTrack], views: int) -> NDArray[np.float32]:
     for i, turn in enumerate(turns):
         track = turn.track
         errors = [*track.error_px, *[None] * views][:views]
-        place, velocity = track.xyz.array()[0], track.velocity.array()[0]
+        place, velocity = track.xyz.array().reshape(-1, 3)[0], track.velocity.array().reshape(-1, 3)[0]
         found[i] = before = sample(place, velocity, track.lost[0], turn.to_decision_ms, errors, before)
     return found.T
 
@@ -142,27 +144,32 @@ def _time_of(turn: GroupTrack) -> int:
     return cause_ns(turn.newest.stamps)
 
 
-def _pose(turn: GroupTrack, session: str) -> Pose3DMessage:
+def _pose(turn: GroupTrack, session: str, animals: list[str]) -> Pose3DMessage:
     track = turn.track
-    cov = track.cov.array()[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
+    cov = track.cov.array().reshape(-1, 6, 6)[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
+    n = max(1, len(track.alive))
+    k = len(track.lost) // n
     header = Pose3DHeader(
         v=1,
         session=session,
         seq=track.seq,
         t_pub_ns=_time_of(turn),
-        shape=(1, len(track.lost), len(FIELDS)),
+        shape=(n, k, len(FIELDS)),
         fields=FIELDS,
         t_exposure_ns=_time_of(turn),
         t_valid_ns=track.t_valid_ns,
-        lost=[track.lost],
-        views=[track.views],
+        lost=[track.lost[who * k : (who + 1) * k] for who in range(n)],
+        views=[track.views[who * k : (who + 1) * k] for who in range(n)],
+        individuals=animals,
+        identity_p=track.identity_p,
+        alive=track.alive,
         latency_ms=LatencyMs(exposure_to_decision=turn.to_decision_ms),
     )
     return Pose3DMessage(
         header,
-        track.xyz.array().astype(np.float32),
+        track.xyz.array().astype(np.float32).reshape(-1, 3),
         cov.astype(np.float32),
-        track.velocity.array().astype(np.float32),
+        track.velocity.array().astype(np.float32).reshape(-1, 3),
         np.array(track.lost, bool),
-        track.p.array().astype(np.float32),
+        track.p.array().astype(np.float32).ravel(),
     )

@@ -55,7 +55,7 @@ class Recording:
         self.session, self.meta = session, meta_of(session)
         self.cameras = {name: RecordedCamera(session, name) for name in session.info.cameras}
         self.groups = {name: RecordedGroup(session, name) for name in session.info.views}
-        """Of cameras that see one animal in space."""
+        """Of cameras that see animals in space."""
         self.t_ns = sorted({t for camera in self.cameras.values() for t in camera.t_ns})
         """Times of the frames of all cameras, ns."""
         if not self.t_ns:

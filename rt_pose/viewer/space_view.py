@@ -1,4 +1,4 @@
-"""The pane of space: one animal, the floor and the cameras, in a projection that the mouse turns."""
+"""The pane of space: the animals, the floor and the cameras, in a projection that the mouse turns."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class SpaceView(PictureView):
         found = nearest_keypoint(self._flat, x, y, self.mouse_radius())
         if found is None:
             return ""
-        return describe_in_space(self._shown, found[1], self._keypoints, self._group.info.unit)
+        return describe_in_space(self._shown, *found, self._keypoints, self._group.info.unit)
 
     def _draw_surroundings(self) -> None:
         if self._group is None:
@@ -217,7 +217,9 @@ class SpaceView(PictureView):
     def _draw_shadow(self, pose: Pose3DMessage) -> None:
         """The bones on the floor: how high they are is seen by it."""
         alive = ~pose.lost & np.isfinite(pose.xyz).all(axis=-1)
-        ends = np.array([bone for bone in self._skeleton if max(bone) < len(alive)], int).reshape(-1, 2)
+        n, k = pose.header.shape[:2]
+        bones = np.array([bone for bone in self._skeleton if max(bone) < k], int).reshape(-1, 2)
+        ends = (k * np.arange(n)[:, None, None] + bones).reshape(-1, 2)  # of each animal
         xyz = pose.xyz[ends[alive[ends].all(axis=-1)]].reshape(-1, 3).astype(np.float64)
         dropped = self._surroundings.on_floor(xyz, self.projection.axes[2])
         _set(self._shadow, self.projection.project(dropped))

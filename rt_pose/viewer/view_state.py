@@ -91,7 +91,7 @@ class ViewState:
         self.stats: StatsBody | None = None
         self.cameras: dict[str, CameraState] = {}
         self.groups: dict[str, Group] = {}
-        """Groups of cameras that see one animal in space."""
+        """Groups of cameras that see animals in space."""
         self.group_states: dict[str, GroupState] = {}
         self.events: deque[EventBody] = deque(maxlen=EVENTS_KEPT)
         self.gaps = 0

@@ -212,7 +212,7 @@ class ViewerWindow(BaseWindow):
             return
         info, now_ns = self.state.groups[name].info, time_of(state.pose)
         t_ns, values = state.trace.between(now_ns + round(LIVE_SPAN_S[0] * NS_PER_S), now_ns)
-        curves = group_curves(t_ns, values, info, budget_ms)
+        curves = group_curves(t_ns, values, info, budget_ms, *state.pose.header.individuals[:1])
         self._show_side(curves, flatten(state.pose, Projection()), now_ns)
 
     def _show_side(self, curves: list[Curve], pose: PoseMessage, now_ns: int) -> None:

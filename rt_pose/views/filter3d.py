@@ -197,6 +197,11 @@ class CausalFilter3D:
         return factor, density
 
     @property
+    def parameters(self) -> Parameters:
+        """Cameras and parameters, as compiled code takes them."""
+        return self._parameters
+
+    @property
     def state(self) -> Tracks:
         """The tracks themselves, as of the newest observation; they change with the next."""
         return self._tracks

@@ -10,8 +10,10 @@ import msgspec
 import numpy as np
 
 from rt_pose.package import TrackingSpec
+from rt_pose.tracking.individuals import choose_detections
 from rt_pose.tracking.observation_noise import error_covariance
 from rt_pose.types import FloatArray, FrameStamps, Pose
+from rt_pose.views.individual_group import IndividualViewGroup
 from rt_pose.views.live import ViewGroup
 
 
@@ -27,6 +29,8 @@ class GroupTurn:
     """By camera, as of `Track3DRecord`."""
     finding_changed: bool = False
     """Whether the check of the calibration says something else than before."""
+    detection: list[list[int]] = field(default_factory=list)
+    """Of several animals, as of `Track3DRecord`."""
 
 
 class GroupTracker:
@@ -59,8 +63,9 @@ class GroupTracker:
         Parameters
         ----------
         poses
-            Sequence number and pose of each frame, of one animal; at most one of each camera, all of them of
-            cameras of the group.
+            Sequence number and pose of each frame; at most one of each camera, all of them of cameras of the
+            group. Of several animals these are the detections as the network found them: the identities that
+            the camera's own tracker gives them are its own.
 
         Returns
         -------
@@ -68,10 +73,10 @@ class GroupTracker:
             What came of each.
         """
         group, turn, used = self.group, GroupTurn(), set()
+        group.begin_turn()
         for seq, pose in sorted(poses, key=self._order):
             view, stamps, epoch = self._views[pose.camera], pose.stamps, group.epoch
-            observation = observation_of(pose, self._noise[view])
-            if not group.observe(view, stamps.t_scene_ns, *observation, stamps.epoch):
+            if not self._observe(view, pose, turn):
                 turn.late.append(seq)
                 continue
             turn.used.append(seq)
@@ -96,6 +101,18 @@ class GroupTracker:
         assert self.newest is not None
         return msgspec.structs.replace(self.newest.stamps, epoch=self.group.epoch)
 
+    def _observe(self, view: int, pose: Pose, turn: GroupTurn) -> bool:
+        """Give the group what a camera saw; whether it was used."""
+        group, noise, stamps = self.group, self._noise[view], pose.stamps
+        if not isinstance(group, IndividualViewGroup):
+            return group.observe(view, stamps.t_scene_ns, *observation_of(pose, noise), stamps.epoch)
+        rows = choose_detections(pose, group.most_detections)
+        seen = _as_observed(pose.xy[rows], pose.cov[rows], pose.confidence[rows], noise)
+        if not group.observe(view, stamps.t_scene_ns, *seen, stamps.epoch):
+            return False
+        turn.detection.append([-1 if d < 0 else int(rows[d]) for d in group.found.tolist()])
+        return True
+
     def _order(self, item: tuple[int, Pose]) -> tuple[int, int]:
         pose = item[1]
         return pose.stamps.t_scene_ns, self._views[pose.camera]
@@ -117,6 +134,12 @@ def observation_of(pose: Pose, noise: TrackingSpec) -> tuple[FloatArray, FloatAr
         (K, 2) px, NaN where a keypoint counts as not seen; (K, 2, 2) px^2 covariances of the error; (K,)
         confidences.
     """
-    confidence = pose.confidence[0]
-    xy = np.where((confidence >= noise.min_confidence)[:, None], pose.xy[0], np.nan)
-    return xy, error_covariance(pose.cov[0], noise), confidence
+    return _as_observed(pose.xy[0], pose.cov[0], pose.confidence[0], noise)
+
+
+def _as_observed(
+    xy: FloatArray, cov: FloatArray, confidence: FloatArray, noise: TrackingSpec
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Keypoints (..., K) as of `observation_of`."""
+    seen = np.where((confidence >= noise.min_confidence)[..., None], xy, np.nan)
+    return seen, error_covariance(cov, noise), confidence

@@ -24,6 +24,7 @@ from rt_pose.views.camera import CalibratedCamera
 from rt_pose.views.explain import same_pose
 from rt_pose.views.filter3d import TrackingSpec3D
 from rt_pose.views.group_tracker import GroupTracker
+from rt_pose.views.individual_group import IndividualViewGroup
 from rt_pose.views.live import ViewGroup
 from rt_pose.views.view_poses import cameras_of
 
@@ -121,7 +122,11 @@ def _calibrated_group(
 
 
 def make_group(
-    name: str, config: ViewsConfig, cameras: Sequence[CalibratedCamera], noise: Mapping[str, TrackingSpec]
+    name: str,
+    config: ViewsConfig,
+    cameras: Sequence[CalibratedCamera],
+    noise: Mapping[str, TrackingSpec],
+    individuals: int = 1,
 ) -> GroupTracker:
     """Make the filter of a group.
 
@@ -135,6 +140,8 @@ def make_group(
         Its cameras, in its axes and in mm.
     noise
         By camera, the parameters of its filter in the plane.
+    individuals
+        How many animals are placed.
 
     Returns
     -------
@@ -148,7 +155,9 @@ def make_group(
     """
     spec = tracking_spec(config.tracking, cameras, noise, f"views.{name}")
     late_ns = duration_ns(config.late, f"views.{name}.late")
-    return GroupTracker(ViewGroup(name, cameras, spec, late_ns), noise)
+    if individuals == 1:
+        return GroupTracker(ViewGroup(name, cameras, spec, late_ns), noise)
+    return GroupTracker(IndividualViewGroup(name, cameras, spec, late_ns, individuals), noise)
 
 
 def tracking_spec(

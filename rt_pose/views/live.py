@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.errors import UserError
@@ -34,7 +35,7 @@ SAME_TIME_NS = NS_PER_S
 
 
 @dataclass(slots=True)
-class _Taken:
+class TakenObservation:
     """An observation that was used, and the state before it."""
 
     view: int
@@ -44,6 +45,17 @@ class _Taken:
     confidence: FloatArray
     before: Snapshot
     sightings: Sightings
+
+    def take(self, view: int, t_ns: int, xy: FloatArray, cov: FloatArray, confidence: FloatArray) -> None:
+        """Keep an observation.
+
+        Parameters
+        ----------
+        view, t_ns, xy, cov, confidence
+            As of `ViewGroup.observe`.
+        """
+        self.view, self.t_ns = view, t_ns
+        self.xy[...], self.cov[...], self.confidence[...] = xy, cov, confidence
 
 
 class ViewGroup:
@@ -87,7 +99,11 @@ class ViewGroup:
         image; NaN where nothing was tracked."""
         self.check = ReprojectionCheck(cameras)
         self._rows = np.stack([packed(camera) for camera in cameras])
-        self._sightings = _no_sightings(self.views, keypoints)
+        self._sightings = no_sightings(self.views, keypoints)
+        self._taken: TakenObservation | None = None
+        """The newest observation to come that was used."""
+        self.moved: NDArray[np.bool_] | None = None
+        """Of several animals those whose slots hold another one than before the turn, (N,); None for one."""
         self._history = [self._room() for _ in range(HISTORY)]
         """The first `_count` of them are in use, in the order of time."""
         self._count = 0
@@ -101,6 +117,9 @@ class ViewGroup:
         self._late_in_a_row = 0
         self._slope, self._unsummed = np.zeros((2, 3)), np.zeros(4)
         self._certain = np.ones(keypoints)
+
+    def begin_turn(self) -> None:
+        """Note that what follows is of a new turn: `moved` is since then."""
 
     @property
     def restarts(self) -> int:
@@ -156,7 +175,7 @@ class ViewGroup:
         self.used += 1
         self.newest_ns = t_scene_ns if self.newest_ns is None else max(self.newest_ns, t_scene_ns)
         certain = self._certain if confidence is None else confidence
-        self._take_in(place, view, t_scene_ns, xy, cov, certain)
+        self._taken = self._take_in(place, view, t_scene_ns, xy, cov, certain)
         return True
 
     def predict(self, t_ns: int) -> Track3D:
@@ -172,7 +191,7 @@ class ViewGroup:
         Track3D
             The state at that time; what is lost, views and confidence are as of the newest observation.
         """
-        ahead, keypoints = self._filter.predict(t_ns), self.shape[1]
+        ahead, keypoints = self._filter.predict(t_ns), self._filter.shape[1]
         views, confidence = np.empty(keypoints, np.int64), np.empty(keypoints)
         recently(self._sightings, self.newest_ns or 0, RECENT_NS, views, confidence)
         return Track3D(
@@ -217,20 +236,24 @@ class ViewGroup:
 
     def _begin_again(self, view: int) -> None:
         """End all tracks, since a camera's time went back; the others follow it, or are waited for."""
-        self._filter.reset()
-        for now, empty in zip(self._sightings, _no_sightings(*self._sightings.inside_ns.shape), strict=True):
-            now[...] = empty
+        self._end_tracks()
         self.epoch += 1
         self.newest_ns, self._count, self._dropped_ns = None, 0, NEVER_NS
         self._view_ns = [NEVER_NS] * self.views
         self._behind = [v != view for v in range(self.views)]
         self._late_in_a_row = 0
 
+    def _end_tracks(self) -> None:
+        """Empty the state: nothing was seen."""
+        self._filter.reset()
+        for now, empty in zip(self._sightings, no_sightings(*self._sightings.inside_ns.shape), strict=True):
+            now[...] = empty
+
     # ------------------------------------------------------------ taking it in
 
     def _take_in(
         self, place: int, view: int, t_ns: int, xy: FloatArray, cov: FloatArray, confidence: FloatArray
-    ) -> None:
+    ) -> TakenObservation:
         """Use an observation at its place, and those after it again."""
         if self._count == HISTORY:
             self._dropped_ns = self._history[0].t_ns
@@ -241,40 +264,49 @@ class ViewGroup:
         taken = self._history.pop(self._count)
         self._history.insert(place, taken)
         self._count += 1
-        taken.view, taken.t_ns = view, t_ns
-        taken.xy[...], taken.cov[...], taken.confidence[...] = xy, cov, confidence
+        taken.take(view, t_ns, xy, cov, confidence)
         self._use(taken, self.check.sums[view])
         for newer in self._history[place + 1 : self._count]:
             self._use(newer, self._unsummed)
+        return taken
 
-    def _use(self, taken: _Taken, sums: FloatArray) -> None:
+    def _use(self, taken: TakenObservation, sums: FloatArray) -> None:
         """Update the filter by an observation, and save the state before it."""
-        self._filter.save(taken.before)
-        for kept, now in zip(taken.sightings, self._sightings, strict=True):
-            kept[...] = now
+        self._save(taken)
         view, tracks = taken.view, self._filter.state
-        self._filter.observe(view, taken.t_ns, taken.xy, taken.cov)
+        xy, cov, confidence = self._in_rows(taken)
+        self._filter.observe(view, taken.t_ns, xy, cov)
         self.error_px[view] = note(
-            self._sightings, view, taken.t_ns, self._rows[view], taken.xy, taken.confidence,
+            self._sightings, view, taken.t_ns, self._rows[view], xy, confidence,
             self._filter.factor, tracks.mean, tracks.known, FURTHEST * self.check.limits_px[view],
             self._slope, sums,
         )  # fmt: skip
 
-    def _go_back(self, to: _Taken) -> None:
+    def _in_rows(self, taken: TakenObservation) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """What an observation holds, in the order of the filter's rows."""
+        return taken.xy, taken.cov, taken.confidence
+
+    def _save(self, taken: TakenObservation) -> None:
+        """Keep the state as it is before an observation."""
+        self._filter.save(taken.before)
+        for kept, now in zip(taken.sightings, self._sightings, strict=True):
+            kept[...] = now
+
+    def _go_back(self, to: TakenObservation) -> None:
         self._filter.restore(to.before)
         for now, kept in zip(self._sightings, to.sightings, strict=True):
             now[...] = kept
 
-    def _room(self) -> _Taken:
+    def _room(self) -> TakenObservation:
         keypoints = self.shape[1]
-        return _Taken(
+        return TakenObservation(
             0,
             NEVER_NS,
             np.empty((keypoints, 2)),
             np.empty((keypoints, 2, 2)),
             np.empty(keypoints),
             self._filter.snapshot(),
-            _no_sightings(self.views, keypoints),
+            no_sightings(self.views, keypoints),
         )
 
     def _check_shapes(self, view: int, xy: FloatArray, cov: FloatArray) -> None:
@@ -286,7 +318,19 @@ class ViewGroup:
             )
 
 
-def _no_sightings(views: int, keypoints: int) -> Sightings:
+def no_sightings(views: int, keypoints: int) -> Sightings:
+    """Make what cameras have seen before they have seen anything.
+
+    Parameters
+    ----------
+    views, keypoints
+        How many cameras, and keypoints of all animals together.
+
+    Returns
+    -------
+    Sightings
+        Nothing was ever seen.
+    """
     shape = views, keypoints
     return Sightings(np.full(shape, NEVER_NS), np.full(shape, NEVER_NS), np.zeros(shape))
 

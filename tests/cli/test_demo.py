@@ -86,7 +86,7 @@ def test_the_rules_of_several_animals_look_at_each(tmp_path: Path) -> None:
 def test_several_cameras_stand_around_one_animal(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="demo --views: expected 2 to 4 cameras, got 5"):
         run_demo(tmp_path / "demo", 1.0, views=5)
-    with pytest.raises(UserError, match="--views places one animal in space; leave out --animals"):
+    with pytest.raises(UserError, match="--views trains for one animal in space; leave out --animals"):
         run_demo(tmp_path / "demo", 1.0, animals=2, views=3)
     config = demo._configure(1.0, 1, 4)
     assert list(config.cameras) == config.views["arena"].cameras == ["front", "side", "back", "top"]

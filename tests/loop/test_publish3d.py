@@ -14,7 +14,7 @@ from support.patience import PATIENCE_S
 from rt_pose.clock import FakeClock
 from rt_pose.loop.publish import Publisher, WireFormat
 from rt_pose.loop.publish3d import FIELDS_3D, GroupPublisher, group_header
-from rt_pose.types import FrameStamps, StageStamps, Track3D
+from rt_pose.types import FrameStamps, Individuals, StageStamps, Track3D
 
 NAN = float("nan")
 STAMPS = FrameStamps(index=7, t_exposure_ns=1_000_000, t_arrival_ns=2_000_000, t_scene_ns=900)
@@ -37,17 +37,19 @@ def a_track() -> Track3D:
     )
 
 
-def received(format: WireFormat) -> list[bytes]:
+def received(format: WireFormat, track: Track3D | None = None) -> list[bytes]:
     """The parts of a message."""
+    track = a_track() if track is None else track
     publisher = Publisher("tcp://127.0.0.1:*", "session-1", FakeClock(5_000_000), format=format)
+    publisher.individuals = ["anna", "bert"]
     with zmq.Context.instance().socket(zmq.SUB) as subscriber:
         subscriber.setsockopt(zmq.SUBSCRIBE, b"pose3d/arena/")
         subscriber.setsockopt(zmq.RCVTIMEO, round(1000 * PATIENCE_S))
         subscriber.connect(publisher.address)
         header = group_header("side", STAMPS, STAGES, 5_000_000, 2.0, 4, {"back": None, "side": 1.5})
-        sender = GroupPublisher(publisher, "arena", 2)
+        sender = GroupPublisher(publisher, "arena", (1 if track.individuals is None else 2, 2))
         while not subscriber.poll(10):  # until the subscription has arrived
-            sender.publish("pose3d", a_track(), header)
+            sender.publish("pose3d", track, header)
         parts = subscriber.recv_multipart()
     publisher.close()
     return parts
@@ -96,3 +98,39 @@ def test_in_json_the_values_stand_in_the_header() -> None:
     check(header)
     assert header["data"][0][0] == pytest.approx(SHOWN)
     assert header["data"][0][1][:4] == [None, None, None, 0.0]
+
+
+def two_animals() -> Track3D:
+    """The track of the one, and an empty slot."""
+    one = a_track()
+    assert one.views is not None
+    assert one.confidence is not None
+    arrays = (one.xyz, one.velocity, one.cov, one.seen_ms_ago)
+    with_empty = [np.stack([values, np.full_like(values, NAN)]) for values in arrays]
+    lost, views = np.stack([one.lost, [True, True]]), np.stack([one.views, [0, 0]])
+    confidence = np.stack([one.confidence, [0.0, 0.0]])
+    there = np.array([True, False])
+    who = Individuals(there, np.array([0.9, NAN]), np.array([1, -1]), confidence, ~there)
+    return Track3D(one.t_valid_ns, *with_empty, lost, views, confidence, who)
+
+
+@pytest.mark.parametrize("format", ["msgpack", "json"])
+def test_of_several_animals_each_has_a_row_and_says_who_it_is(format: WireFormat) -> None:
+    _, raw, *buffer = received(format, two_animals())
+    header = (msgspec.json if format == "json" else msgspec.msgpack).decode(raw)
+    expected = {
+        "individuals": ["anna", "bert"],
+        "identity_p": [0.9, None],
+        "alive": [True, False],
+        "lost": [[False, True], [True, True]],
+        "views": [[3, 0], [0, 0]],
+        "shape": [2, 2, 13],
+    }
+    assert {key: header[key] for key in expected} == expected
+    values = np.array(header["data"], float) if format == "json" else np.frombuffer(buffer[0], "<f4")
+    np.testing.assert_allclose(values.reshape(2, 2, 13)[0, 0], SHOWN, rtol=1e-6)
+
+
+def test_of_one_animal_nothing_is_said_of_individuals() -> None:
+    header = msgspec.msgpack.decode(received("msgpack")[1])
+    assert not {"individuals", "identity_p", "alive"} & set(header)

@@ -91,3 +91,32 @@ class _DrawnView(DrawnKeypoints):
 
     def decode(self, heatmaps: Any, frame_size: Any, offset_xy: Any = (0, 0)) -> Keypoints[Any]:
         return self._world.see(self._camera)
+
+
+class DrawnHerd(DrawnPlaces):
+    """In the place of networks of several animals: bodies on random walks in space that meet, as each camera
+    finds them: in any order, not always, and where nobody is; rows without a detection are NaN."""
+
+    BODY = np.array([[12.0, 0.0, 6.0], [0.0, 7.0, 10.0], [-12.0, 0.0, 4.0]])
+
+    def __init__(self, seed: int, config: RunConfig) -> None:
+        super().__init__(seed, config)
+        self._middle = self._random.uniform(-50, 50, (config.individual_count, 1, 3))
+        self._step = np.zeros_like(self._middle)
+
+    def see(self, camera: CalibratedCamera) -> Keypoints[Any]:
+        """What a camera finds of them a moment later."""
+        random, (n, k) = self._random, (len(self._middle), len(KEYPOINTS))
+        self._step = 0.9 * self._step + random.normal(0, 0.4, self._step.shape)
+        self._middle = np.clip(self._middle + self._step, [-70, -70, -5], [70, 70, 5])
+        self.truth = np.stack([camera.project(body) for body in self._middle + self.BODY])
+        found = self.truth + random.normal(0, 1, self.truth.shape)
+        found[random.random((n, k)) < 0.05] = np.nan
+        nobody = found[:1] + random.uniform(-80, 80, 2)
+        rows = [*found[random.random(n) > 0.1], *(nobody if random.random() < 0.1 else [])]
+        xy = np.full((2 * n, k, 2), np.nan)
+        for row, i in enumerate(random.permutation(len(rows))):
+            xy[row] = rows[i]
+        confidence = np.where(np.isfinite(xy[..., 0]), random.uniform(0.3, 1, xy.shape[:2]), 0.0)
+        spread = random.uniform(0.2, 3, xy.shape[:2])[..., None, None] * np.eye(2)
+        return Keypoints(xy[None], spread[None], confidence[None])

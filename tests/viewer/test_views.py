@@ -44,7 +44,7 @@ def send(fake: FakePublisher, clock: FakeClock, xyz: np.ndarray, lost: int | Non
         t_ns, xyz, np.tile(views.VELOCITY, (K, 1)), cov, np.zeros(K), gone, np.full(K, 3), np.full(K, 0.9)
     )
     header = {"t_exposure_ns": t_ns, "late": 2, "error_px": {"a": 1.25, "b": None, "c": None}}
-    publisher = GroupPublisher(fake.publisher, views.GROUP, K)
+    publisher = GroupPublisher(fake.publisher, views.GROUP, (1, K))
     publisher.publish("pose3d", track, header)
     publisher.publish("prediction3d", track, header)
 
