@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
         5,
         "a replay could not judge: nothing observed, inputs missing, rules of an unknown meaning",
     )
-    INTERRUPTED = 130, "ended by Ctrl-C"
+    INTERRUPTED = 130, "ended by Ctrl-C; a training by a SIGTERM as well"
 
     def __new__(cls, code: int, meaning: str) -> Self:
         """Make a member of its number and its words."""
