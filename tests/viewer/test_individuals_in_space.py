@@ -19,6 +19,7 @@ from rt_pose.viewer.recorded_group import RecordedGroup
 from rt_pose.viewer.recording import open_recording
 from rt_pose.viewer.session_window import SessionWindow
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles all of it
 K, NAMES = len(KEYPOINTS), ["anna", "bert"]
 
 
