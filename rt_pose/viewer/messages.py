@@ -111,11 +111,9 @@ class Pose3DHeader(Header):
     views: list[list[int]] = []
     """(N, K) how many cameras saw a keypoint lately."""
     individuals: list[str] = []
-    """(N,) names; of one animal nothing, as of the two that follow."""
+    """(N,) names; of one animal nothing, as of the two that follow: see `PoseHeader`."""
     identity_p: list[float | None] = []
-    """(N,) as of `PoseHeader`."""
     alive: list[bool] = []
-    """(N,) whether a slot holds an animal."""
     late: int = 0
     """Observations that came too late so far."""
     error_px: dict[str, float | None] = {}

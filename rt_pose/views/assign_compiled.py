@@ -16,9 +16,8 @@ from rt_pose.tracking.assignment import best_assignments
 from rt_pose.tracking.pose_likelihood import measure
 from rt_pose.types import FloatArray
 from rt_pose.views.births_compiled import begin_bodies, reclaim, wait
+from rt_pose.views.bodies import Indices, Mask
 from rt_pose.views.bodies_compiled import (
-    Indices,
-    Mask,
     confuse_bodies,
     free_probability,
     predict_bodies,

@@ -18,7 +18,8 @@ import numba
 import numpy as np
 
 from rt_pose.types import FloatArray
-from rt_pose.views.bodies_compiled import Indices, Mask, clear_slot, confirm
+from rt_pose.views.bodies import Indices, Mask
+from rt_pose.views.bodies_compiled import clear_slot, confirm
 from rt_pose.views.camera_compiled import project
 from rt_pose.views.kalman3d_compiled import projected_cov
 from rt_pose.views.pair_compiled import place_pair

@@ -33,7 +33,7 @@ from rt_pose.types import FloatArray, Individuals, Track3D
 from rt_pose.views import live
 from rt_pose.views.assign_compiled import assign_detections, make_room
 from rt_pose.views.births_compiled import make_proposals
-from rt_pose.views.bodies_compiled import Bodies, Indices, Settings, make_bodies
+from rt_pose.views.bodies import Bodies, Indices, Settings, make_bodies
 from rt_pose.views.camera import CalibratedCamera
 from rt_pose.views.filter3d import TrackingSpec3D
 from rt_pose.views.filter3d_compiled import NEVER_NS

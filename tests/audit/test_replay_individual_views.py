@@ -17,6 +17,7 @@ from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.session.read import Session
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles all of it
 SEEDS, FRAMES, ANIMALS = 3, 240, 2
 
 

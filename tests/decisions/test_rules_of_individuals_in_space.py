@@ -15,6 +15,7 @@ from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import UserError
 from rt_pose.types import Event, FloatArray, FrameStamps
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles all of it
 BODY = ("nose", "left", "right", "tail")
 assert len(BODY) == KEYPOINTS
 

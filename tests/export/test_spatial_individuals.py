@@ -18,6 +18,7 @@ from rt_pose.export.spatial import SpatialPoses
 from rt_pose.reports.views import view_figures
 from rt_pose.session.read import Session
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles all of it
 NAMES = ["anna", "bert"]
 
 

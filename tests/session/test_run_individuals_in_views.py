@@ -20,6 +20,7 @@ from rt_pose.types import FloatArray
 from rt_pose.views.calibration_file import write_calibration
 from rt_pose.views.camera import CalibratedCamera
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles all of it
 FRAMES, FOCAL, DISTANCE_MM = 40, 600.0, 1500.0
 REACH_MM = ARM * DISTANCE_MM / FOCAL
 """Of an animal's keypoints from its middle."""

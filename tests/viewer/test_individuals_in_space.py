@@ -20,6 +20,7 @@ from rt_pose.viewer.recording import open_recording
 from rt_pose.viewer.session_window import SessionWindow
 from rt_pose.viewer.trace import time_of
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles all of it
 K, NAMES = len(KEYPOINTS), ["anna", "bert"]
 
 

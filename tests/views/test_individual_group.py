@@ -22,6 +22,8 @@ from rt_pose.types import FloatArray, Track3D
 from rt_pose.views.camera import CalibratedCamera
 from rt_pose.views.individual_group import IndividualViewGroup, precompile
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles all of it
+
 
 @pytest.fixture(scope="module")
 def cameras() -> list[CalibratedCamera]:
