@@ -20,8 +20,10 @@ from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.drift import DriftMonitor
 from rt_pose.tracking.individuals import IndividualTracker
 from rt_pose.types import FrameStamps, Pose
+from rt_pose.views import individual_group
 from rt_pose.views.camera import CalibratedCamera
 from rt_pose.views.filter3d import CausalFilter3D, TrackingSpec3D
+from rt_pose.views.individual_group import IndividualViewGroup
 
 K, SIDE, STRIDE = 3, 32, 4
 FRAME = (2 * SIDE, 2 * SIDE)
@@ -62,7 +64,7 @@ def see_several_animals() -> None:
 
 
 def follow_in_space() -> None:
-    """Two cameras side by side, and keypoints in the middle of both: the filter, and its smoother."""
+    """Two cameras side by side, and keypoints in the middle of both: filter, several animals, smoother."""
     matrix = np.array([[100.0, 0.0, 32.0], [0.0, 100.0, 32.0], [0.0, 0.0, 1.0]])
     cameras = [
         CalibratedCamera(name, FRAME, matrix, np.zeros(5), np.zeros(3), np.array([x, 0.0, 0.0]))
@@ -76,5 +78,6 @@ def follow_in_space() -> None:
     tracker.observe(0, 0, xy[0, 0], cov[0, 0])
     tracker.observe(1, 0, xy[1, 0], cov[1, 0])
     tracker.predict(1_000_000)
+    individual_group.precompile(IndividualViewGroup("both", cameras, spec, late_ns=0, individuals=2))
     view, frame = np.tile([0, 1], 2), np.repeat([0, 1], 2)
     smooth_views(cameras, ViewSequence(view, frame, 1_000_000 * frame, xy, cov, 0), spec, places)
