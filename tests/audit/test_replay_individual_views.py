@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.random_session import KEYPOINTS, write_random_session
-from support.random_views import DrawnHerd, views_config
+from support.random_session import KEYPOINTS
+from support.random_views import DrawnHerd, random_sessions
 
 from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.audit.replay import replay_session
@@ -39,12 +39,7 @@ def with_rules(config: RunConfig) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def sessions(tmp_path_factory: pytest.TempPathFactory) -> list[Session]:
-    folder, found = tmp_path_factory.mktemp("sessions"), []
-    for seed in range(SEEDS):
-        config = with_rules(views_config(seed, folder / "calibration.toml"))
-        write_random_session(folder / str(seed), seed, FRAMES, config, DrawnHerd(seed, config))
-        found.append(Session.read(folder / str(seed)))
-    return found
+    return random_sessions(tmp_path_factory.mktemp("sessions"), SEEDS, FRAMES, with_rules, DrawnHerd)
 
 
 def test_tracks_identities_and_decisions_replay_bit_for_bit(sessions: list[Session]) -> None:

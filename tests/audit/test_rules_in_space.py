@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.delivered import delivered
 from support.random_session import write_random_session
-from support.random_views import DrawnPlaces, views_config
+from support.random_views import DrawnPlaces, random_sessions, views_config
 
 from rt_pose.audit.audit import score_hindsight
 from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
@@ -40,12 +40,7 @@ def with_rules(config: RunConfig) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def sessions(tmp_path_factory: pytest.TempPathFactory) -> list[Session]:
-    folder, found = tmp_path_factory.mktemp("sessions"), []
-    for seed in range(SEEDS):
-        config = with_rules(views_config(seed, folder / "calibration.toml"))
-        write_random_session(folder / str(seed), seed, FRAMES, config, DrawnPlaces(seed, config))
-        found.append(Session.read(folder / str(seed)))
-    return found
+    return random_sessions(tmp_path_factory.mktemp("sessions"), SEEDS, FRAMES, with_rules)
 
 
 def test_their_decisions_replay_bit_for_bit(sessions: list[Session]) -> None:

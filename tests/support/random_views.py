@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from support.random_session import HEIGHT, KEYPOINTS, WIDTH, DrawnKeypoints, random_config
+from support.random_session import (
+    HEIGHT,
+    KEYPOINTS,
+    WIDTH,
+    DrawnKeypoints,
+    random_config,
+    write_random_session,
+)
 
 from rt_pose.config.schema import CameraConfig, RunConfig
 from rt_pose.config.views import ViewsConfig
 from rt_pose.inference.decode import Keypoints
+from rt_pose.session.read import Session
 from rt_pose.views.calibration_file import write_calibration
 from rt_pose.views.camera import CalibratedCamera
 
@@ -120,3 +129,19 @@ class DrawnHerd(DrawnPlaces):
         confidence = np.where(np.isfinite(xy[..., 0]), random.uniform(0.3, 1, xy.shape[:2]), 0.0)
         spread = random.uniform(0.2, 3, xy.shape[:2])[..., None, None] * np.eye(2)
         return Keypoints(xy[None], spread[None], confidence[None])
+
+
+def random_sessions(
+    folder: Path,
+    seeds: int,
+    frames: int,
+    with_rules: Callable[[RunConfig], RunConfig],
+    drawn: type[DrawnPlaces] = DrawnPlaces,
+) -> list[Session]:
+    """Sessions of so many seeds, each with the rules that its configuration is given."""
+    found = []
+    for seed in range(seeds):
+        config = with_rules(views_config(seed, folder / "calibration.toml"))
+        write_random_session(folder / str(seed), seed, frames, config, drawn(seed, config))
+        found.append(Session.read(folder / str(seed)))
+    return found
